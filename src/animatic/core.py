@@ -1,0 +1,258 @@
+"""The words of the project as plain data: shots, phases, components, plans, events.
+
+Knows nothing of models, files or devices, and imports only the standard library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+Stage = Literal["refine", "image", "video", "file"]
+STAGES: tuple[Stage, ...] = ("refine", "image", "video", "file")
+
+Value = str | int | float | bool | None
+
+
+# ---------------------------------------------------------------------------------------------- what is asked for
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What the user asks for: one clip. All options are resolved: nothing is decided later.
+
+    prompt   the user's sentence
+    seed     the shot's seed; each stage derives its own from it (`stage_seed`)
+    preset   the name of the preset that chose the models
+    options  resolved options by dotted name: {"video.num_frames": 49, ...}
+    caption  a caption given by the user, which skips the chat model
+    still    a still given by the user, which skips the image model
+    """
+
+    prompt: str
+    seed: int
+    preset: str
+    options: Mapping[str, Value]
+    caption: str | None = None
+    still: Path | None = None
+
+    @property
+    def id(self) -> str:
+        """Names this shot within a run; equal shots have equal ids."""
+        parts = (self.prompt, self.seed, self.preset, sorted(self.options.items()), self.caption, str(self.still))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+    def option(self, name: str) -> Any:
+        """The resolved value of an option by its dotted name; a wrong name is a bug and raises KeyError."""
+        return self.options[name]
+
+    def of(self, stage: Stage) -> dict[str, Value]:
+        """The options of one stage, without the stage's name."""
+        prefix = f"{stage}."
+        return {name.removeprefix(prefix): value for name, value in self.options.items() if name.startswith(prefix)}
+
+
+def stage_seed(seed: int, stage: Stage) -> int:
+    """The seed of one stage of a shot: independent streams, so that no stage's draws depend on another's."""
+    return int.from_bytes(hashlib.sha256(f"animatic/{seed}/{stage}".encode()).digest()[:8]) >> 1
+
+
+# ------------------------------------------------------------------------------------------------- what is to be run
+
+
+@dataclass(frozen=True)
+class Component:
+    """One set of weights (or a tokenizer, or a scheduler's configuration): the unit of memory.
+
+    name     "image.transformer": the stage whose model it belongs to, and its subfolder there
+    nbytes   bytes it takes in device memory
+    """
+
+    name: str
+    nbytes: int = 0
+
+    @property
+    def stage(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def part(self) -> str:
+        return self.name.partition(".")[2]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What runs between two memory decisions, for one shot. Its artifact is named by recipe and inputs.
+
+    recipe   everything its result depends on besides its inputs, as JSON-able data
+    inputs   the phases whose artifacts it reads
+    content  its artifact enters later keys by content (captions and stills, which a person may touch)
+    """
+
+    name: str
+    shot: Shot
+    recipe: Mapping[str, Any]
+    components: tuple[Component, ...] = ()
+    inputs: tuple[Phase, ...] = ()
+    content: bool = False
+
+    @property
+    def stage(self) -> Stage:
+        return self.name.partition(".")[0]  # type: ignore[return-value]
+
+    @property
+    def verb(self) -> str:
+        return self.name.partition(".")[2]
+
+
+@dataclass(frozen=True)
+class Load:
+    component: Component
+
+
+@dataclass(frozen=True)
+class Evict:
+    component: Component
+
+
+@dataclass(frozen=True)
+class Run:
+    """One phase for many shots, all with the same components."""
+
+    phases: tuple[Phase, ...]
+
+    @property
+    def name(self) -> str:
+        return self.phases[0].name
+
+
+Action = Load | Evict | Run
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be in memory when: a list of actions, decided before anything runs."""
+
+    actions: tuple[Action, ...]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return tuple(a for a in self.actions if isinstance(a, Run))
+
+
+# ------------------------------------------------------------------------------------------------------ what happened
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened. Bars, job rows, pages and tests are loops over these."""
+
+    @property
+    def kind(self) -> str:
+        return _snake(type(self).__name__)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able: the kind and every field that is plain data (previews are pixels and stay out)."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("json", True)}
+        return {"event": self.kind, **{k: _jsonable(v) for k, v in plain.items()}}
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """One line for the user; nothing failed."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Planned(Event):
+    """The plan's outline: phases in order, and how many shots."""
+
+    phases: tuple[str, ...]
+    shots: int
+    steps: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageBegun(Event):
+    stage: Stage
+    shots: int
+
+
+@dataclass(frozen=True)
+class StageEnded(Event):
+    stage: Stage
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Loaded(Event):
+    component: str
+    nbytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Evicted(Event):
+    component: str
+
+
+@dataclass(frozen=True)
+class PhaseBegun(Event):
+    phase: str
+    shot: str
+
+
+@dataclass(frozen=True)
+class Step(Event):
+    """Denoising step `step` of `steps` is done. `preview`: uint8 RGB [frames, height, width, 3], or None."""
+
+    phase: str
+    shot: str
+    step: int
+    steps: int
+    preview: Any = field(default=None, compare=False, metadata={"json": False})
+
+
+@dataclass(frozen=True)
+class PhaseEnded(Event):
+    """`peak` is the most memory in bytes while it ran: on the GPU, else of the process. `hit`: it was already made."""
+
+    phase: str
+    shot: str
+    seconds: float
+    peak: int
+    hit: bool = False
+
+
+@dataclass(frozen=True)
+class Captioned(Event):
+    """The paragraph is there, to be read while the still is drawn."""
+
+    shot: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Clip(Event):
+    """A finished clip: where its files are, and its record."""
+
+    shot: str
+    path: Path
+    still: Path
+    card: Path
+    text: Path
+    sidecar: Path
+    caption: str
+    record: Mapping[str, Any] = field(metadata={"json": False}, repr=False)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def _jsonable(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,74 @@
+"""Every error Animatic raises on purpose. Messages carry the numbers and a way out, in one line; doors translate them.
+
+AnimaticError
+├── InputError            what the user gave cannot be used (exit code 2)
+│   ├── PromptError       the sentence, the caption or the word limit
+│   ├── OptionError       an unknown option or a value out of range
+│   ├── GeometryError     a size or a frame count that the model cannot make
+│   ├── ImageError        a still that cannot be read or used
+│   └── PresetError       an unknown or malformed preset
+├── WeightsError          weights that are missing, damaged, pickled or of another shape (exit code 3)
+├── MemoryError_          what cannot fit in memory (exit code 4)
+├── OutputError           the output folder cannot be written, or a file would be overwritten (exit code 5)
+└── ModelError            a model produced something unusable (exit code 6)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AnimaticError(Exception):
+    """The root. `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class InputError(AnimaticError):
+    exit_code = 2
+
+
+class PromptError(InputError):
+    pass
+
+
+class OptionError(InputError):
+    pass
+
+
+class GeometryError(InputError):
+    pass
+
+
+class ImageError(InputError):
+    pass
+
+
+class PresetError(InputError):
+    pass
+
+
+class WeightsError(AnimaticError):
+    exit_code = 3
+
+
+class MemoryError_(AnimaticError):
+    """Underscored: Python has a MemoryError of its own, which means something else."""
+
+    exit_code = 4
+
+
+class OutputError(AnimaticError):
+    exit_code = 5
+
+
+class ModelError(AnimaticError):
+    exit_code = 6
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A clause that helps with a misspelt name: the nearest known one, else all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(names)

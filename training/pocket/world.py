@@ -1,0 +1,126 @@
+"""The toy world that pocket is trained on: short procedurally drawn clips with an exact text.
+
+Knows: what a scenario is, how a subject moves, how a clip is rendered. The pictures of the subjects are in sprites.py,
+those of the scenes in scenes.py, the words in text.py. Must not know: models, training, files.
+
+A clip is 17 frames of 144 x 96 at 8 a second. The background stands still, one big subject moves on a path that its
+movement decides; `jitter` seeds only small differences of place and size, so equal scenarios give equal pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from training.pocket.scenes import HEIGHT, SCENES, WIDTH, background
+from training.pocket.sprites import COLOURS, SUBJECTS, sprite
+
+__all__ = [
+    "COLOURS", "FPS", "FRAMES", "HEIGHT", "MOVEMENTS", "SCENES", "SUBJECTS", "WIDTH", "Scenario",
+    "boxes", "frames", "mask", "path", "sample", "still",
+]  # fmt: skip
+
+FRAMES, FPS = 17, 8
+MOVEMENTS: tuple[str, ...] = ("left", "right", "up", "down", "bounce", "grow", "rest")
+SUBPIXELS = 4
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a clip shows. Every combination is allowed; `jitter` is any non-negative seed."""
+
+    subject: str
+    colour: str
+    scene: str
+    movement: str
+    jitter: int = 0
+
+
+def sample(rng: np.random.Generator) -> Scenario:
+    """A scenario with every attribute drawn evenly."""
+    subject, colour, scene, movement = (
+        str(names[rng.integers(len(names))]) for names in (SUBJECTS, COLOURS, SCENES, MOVEMENTS)
+    )
+    return Scenario(subject, colour, scene, movement, int(rng.integers(2**31)))
+
+
+def path(s: Scenario) -> np.ndarray:
+    """float [17, 3]: centre x, centre y and side of the sprite in pixels, frame by frame."""
+    wobble = np.random.default_rng(s.jitter).uniform(-1, 1, 3)
+    t = np.linspace(0.0, 1.0, FRAMES)
+    still_ = np.ones(FRAMES)
+    x, y, side = 72 * still_, 58 * still_, 44 * still_
+    if s.movement in ("left", "right"):
+        x = 25 + 94 * (t if s.movement == "right" else 1 - t)
+    elif s.movement in ("up", "down"):
+        y = 25 + 46 * (t if s.movement == "down" else 1 - t)
+    elif s.movement == "bounce":
+        y = 69 - 34 * np.abs(np.sin(2 * np.pi * t))
+    elif s.movement == "grow":
+        side, y = 30 + 26 * t, 56 * still_
+    slack = (2.0, 6.0)[s.movement not in ("left", "right")]
+    x, y = x + slack * wobble[0], y + (2.0, 3.0)[s.movement in ("left", "right", "rest")] * wobble[1]
+    return np.stack([x, y, side * (1 + 0.04 * wobble[2])], 1)
+
+
+def frames(s: Scenario) -> np.ndarray:
+    """The clip, uint8 [17, 96, 144, 3]."""
+    return np.stack([_frame(s, row) for row in path(s)])
+
+
+def still(s: Scenario) -> np.ndarray:
+    """The first frame, uint8 [96, 144, 3]."""
+    return _frame(s, path(s)[0])
+
+
+def mask(s: Scenario, frame: int) -> np.ndarray:
+    """Which pixels the subject covers in a frame (halo included), bool [96, 144]."""
+    picture, (left, top) = _placed(s, path(s)[frame])
+    full = np.zeros((HEIGHT, WIDTH), bool)
+    height, width = picture.shape[:2]
+    full[top : top + height, left : left + width] = picture[..., 3] > 127
+    return full
+
+
+def boxes(s: Scenario) -> np.ndarray:
+    """The subject's box x0, y0, x1, y1 (last ones exclusive) in every frame, int [17, 4]."""
+    return np.array([_box(mask(s, n)) for n in range(FRAMES)])
+
+
+def _box(covered: np.ndarray) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _frame(s: Scenario, place: np.ndarray) -> np.ndarray:
+    picture = background(s.scene, s.jitter).copy()
+    subject, (left, top) = _placed(s, place)
+    height, width = subject.shape[:2]
+    under = picture[top : top + height, left : left + width]
+    alpha = subject[..., 3:].astype(np.float32) / 255
+    under[:] = (under * (1 - alpha) + subject[..., :3] * alpha + 0.5).astype(np.uint8)
+    return picture
+
+
+def _placed(s: Scenario, place: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """The antialiased subject, uint8 [h, w, 4], cropped to the frame, and where its top left corner lies (x, y)."""
+    x, y, side = place
+    fine = max(int(round(side * SUBPIXELS)), 1)
+    left, top = round((x - side / 2) * SUBPIXELS), round((y - side / 2) * SUBPIXELS)
+    (column, dx), (row, dy) = divmod(left, SUBPIXELS), divmod(top, SUBPIXELS)
+    small = _reduced(s.subject, s.colour, s.movement == "left", fine, dx, dy)
+    x0, y0 = max(column, 0), max(row, 0)
+    return small[y0 - row : HEIGHT - row, x0 - column : WIDTH - column], (x0, y0)
+
+
+@lru_cache(maxsize=4096)
+def _reduced(subject: str, colour: str, flip: bool, fine: int, dx: int, dy: int) -> np.ndarray:
+    """A sprite of `fine` sub-pixels a side, moved by (dx, dy) sub-pixels and averaged down to pixels, uint8 [h, h, 4]."""
+    big = sprite(subject, colour, flip).resize((fine, fine), Image.Resampling.BILINEAR)
+    cells = -(-(fine + SUBPIXELS) // SUBPIXELS)
+    canvas = Image.new("RGBA", (cells * SUBPIXELS, cells * SUBPIXELS))
+    canvas.paste(big, (dx, dy))
+    return np.asarray(canvas.resize((cells, cells), Image.Resampling.BOX))
