@@ -35,7 +35,7 @@ class Shot:
     prompt: str
     seed: int
     preset: str
-    options: Mapping[str, Value]
+    options: Mapping[str, Value] = field(hash=False)
     caption: str | None = None
     still: Path | None = None
 
@@ -67,37 +67,44 @@ def stage_seed(seed: int, stage: Stage) -> int:
 class Component:
     """One set of weights (or a tokenizer, or a scheduler's configuration): the unit of memory.
 
-    name     "image.transformer": the stage whose model it belongs to, and its subfolder there
+    name     "image.transformer": the stage whose model it belongs to, and its part there
+    model    which model: repository and revision, or folder
     nbytes   bytes it takes in device memory
     """
 
     name: str
+    model: str
     nbytes: int = 0
 
     @property
-    def stage(self) -> str:
-        return self.name.partition(".")[0]
+    def stage(self) -> Stage:
+        return self.name.partition(".")[0]  # type: ignore[return-value]
 
     @property
     def part(self) -> str:
         return self.name.partition(".")[2]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Phase:
     """What runs between two memory decisions, for one shot. Its artifact is named by recipe and inputs.
 
+    makes    the kind of its artifact: caption, embeddings, latents, still, anchor or frames
     recipe   everything its result depends on besides its inputs, as JSON-able data
     inputs   the phases whose artifacts it reads
-    content  its artifact enters later keys by content (captions and stills, which a person may touch)
     """
 
     name: str
+    makes: str
     shot: Shot
     recipe: Mapping[str, Any]
     components: tuple[Component, ...] = ()
     inputs: tuple[Phase, ...] = ()
-    content: bool = False
+
+    @property
+    def by_content(self) -> bool:
+        """Whether its artifact enters later keys by content: what a person may touch does."""
+        return self.makes in ("caption", "still")
 
     @property
     def stage(self) -> Stage:

@@ -1,0 +1,141 @@
+"""The command line. Each command: parse, call, print. Errors become one line and an exit code here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from animatic import media
+from animatic.core import Clip, Event, Notice, Step
+from animatic.errors import AnimaticError
+from animatic.geometry import parse_size
+from animatic.options import parse
+
+app = typer.Typer(
+    name="animatic",
+    help="One short sentence becomes a video, with open models only.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="The presets: what they need, and whether they are here.", invoke_without_command=True)
+app.add_typer(models_app, name="models")
+
+
+@app.callback(invoke_without_command=True)
+def _version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if show:
+        print(f"animatic {version('animatic')}")
+        raise typer.Exit
+
+
+@app.command()
+def make(
+    prompt: Annotated[str, typer.Argument(help="What the clip should show, in one short sentence.")],
+    preset: Annotated[str | None, typer.Option(help="Which models; see: animatic models")] = None,
+    seed: Annotated[int, typer.Option(help="The first take's seed.")] = 0,
+    takes: Annotated[int, typer.Option(help="How many clips, by further seeds.")] = 1,
+    words: Annotated[int | None, typer.Option(help="The most words of the paragraph.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="The clip's size.")] = None,
+    frames: Annotated[int | None, typer.Option(help="The clip's frames.")] = None,
+    caption: Annotated[str | None, typer.Option(help="Your own paragraph; skips the chat model.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Your own still; skips the image model.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="STAGE.OPTION=VALUE", help="Any option.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("outputs"),
+    json_: Annotated[bool, typer.Option("--json", help="Print what happens as JSON lines.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the clips' paths only.")] = False,
+) -> None:
+    """Make a video from one short sentence."""
+    from animatic.api import stream
+
+    options: dict[str, Any] = {"refine.words": words, "video.num_frames": frames}
+    if size:
+        options["video.width"], options["video.height"] = parse_size(size)
+    chosen = {name: value for name, value in options.items() if value is not None}
+    chosen |= dict(parse(assignment) for assignment in set_ or [])
+    events = stream(prompt, preset=preset, seed=seed, takes=takes, options=chosen, caption=caption, image=image, out=out)
+    _show(events, json_, quiet)
+
+
+def _show(events: Iterator[Event], as_json: bool, quiet: bool) -> None:
+    if as_json:
+        for event in events:
+            print(json.dumps(_line(event), ensure_ascii=False), flush=True)
+    elif quiet:
+        for event in events:
+            if isinstance(event, Clip):
+                print(event.path, flush=True)
+            elif isinstance(event, Notice):
+                print(event.text, file=sys.stderr)
+    else:
+        from animatic.terminal import watch
+
+        watch(events, Console())
+
+
+def _line(event: Event) -> dict[str, Any]:
+    """An event as JSON; a preview is a small PNG in a data URL, so that a bad clip can be seen and stopped early."""
+    line = event.as_dict()
+    if isinstance(event, Step) and event.preview is not None:
+        line["preview"] = media.data_url(event.preview)
+    return line
+
+
+@app.command()
+def show(
+    files: Annotated[list[Path], typer.Argument(help="Clips (.mp4) or stills (.png) that Animatic made.")],
+) -> None:
+    """Print how a clip or a still was made."""
+    for file in files:
+        Console(soft_wrap=True).print_json(data=media.provenance(file))
+
+
+@models_app.callback()
+def models(context: typer.Context) -> None:
+    """List the presets: size, licences, whether they are here and whether they fit this machine."""
+    if context.invoked_subcommand is None:
+        from animatic.listing import presets_table
+
+        Console().print(presets_table())
+
+
+@models_app.command()
+def pull(
+    preset: Annotated[str, typer.Argument(help="The preset whose models to download.")],
+    local: Annotated[
+        list[str] | None, typer.Option(metavar="REPO=FOLDER", help="Use weights that are already in a folder.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Download a preset's models, after saying how much that is; or register folders that hold them."""
+    from animatic.listing import pull_preset
+
+    pull_preset(preset, local or [], yes, Console())
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine is, what is missing, and how to install it."""
+    from animatic.doctor import report
+
+    Console(soft_wrap=True).print(report())
+
+
+def main() -> None:
+    """The door: known errors become one line and an exit code; Ctrl-C says that it stopped."""
+    try:
+        app()
+    except AnimaticError as error:
+        print(f"animatic: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("animatic: stopped; nothing unfinished was written", file=sys.stderr)
+        sys.exit(130)

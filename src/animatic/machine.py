@@ -1,0 +1,200 @@
+"""What this machine has: cores, memory, a GPU, disk; and the most memory this process took.
+
+Asks the operating system and `nvidia-smi`, so that memory is known without torch, which must not be imported
+here. Knows no model and decides nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path("/")
+"""Where /proc and /sys lie; tests put others there."""
+
+SMI_SECONDS = 10
+"""A hung driver must not hang a command that only asks."""
+
+UNLIMITED = 1 << 60
+"""cgroup v1 writes no limit as a huge number."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """All in bytes, and within what the container grants.
+
+    cores       CPU cores this process may use
+    host_bytes  main memory
+    host_free   main memory that can be had now without swapping
+    gpu_name    the first GPU that CUDA would see, or None
+    gpu_bytes   its total memory, or None
+    gpu_driver  its driver's version, or None
+    disk_free   free bytes where the asked folder lies
+    """
+
+    cores: int
+    host_bytes: int
+    host_free: int
+    gpu_name: str | None = None
+    gpu_bytes: int | None = None
+    gpu_driver: str | None = None
+    disk_free: int = 0
+
+    @property
+    def memory(self) -> int:
+        """What models run in: the GPU's memory, else the host's."""
+        return self.gpu_bytes if self.gpu_bytes is not None else self.host_bytes
+
+
+def probe(folder: Path | None = None) -> Machine:
+    """This machine; disk space is that of `folder`, else of the working folder. Takes milliseconds."""
+    total, free = _host()
+    name, size, driver = _gpu() or (None, None, None)
+    return Machine(_cores(), total, free, name, size, driver, disk_free(folder or Path.cwd()))
+
+
+def disk_free(folder: Path) -> int:
+    """Free bytes where `folder` lies, or would lie once made."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    return shutil.disk_usage(there).free
+
+
+# ---------------------------------------------------------------------------------------- CPU and host memory
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    here = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min(here, _quota() or here))
+
+
+def _quota() -> int | None:
+    """Cores that the container's CPU time amounts to, rounded up."""
+    for folder in _cgroups("cpu"):
+        quota, _, period = _text(folder / "cpu.max").partition(" ")
+        if not quota:
+            quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
+        if quota.isdecimal() and period.isdecimal() and int(period):
+            return -(-int(quota) // int(period))
+    return None
+
+
+def _host() -> tuple[int, int]:
+    """Bytes of main memory: all of it, and what can be had now."""
+    known = _meminfo()
+    if not known:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return total, total
+    total = known["MemTotal"]
+    free = known.get("MemAvailable", known.get("MemFree", 0))
+    for folder in _cgroups("memory"):
+        limit = _number(folder / "memory.max") or _number(folder / "memory.limit_in_bytes")
+        used = _number(folder / "memory.current") or _number(folder / "memory.usage_in_bytes")
+        if limit is not None and limit < min(total, UNLIMITED):
+            total = limit
+            free = min(free, limit - (used or 0) + _reclaimable(folder))
+    return total, max(0, min(free, total))
+
+
+def _meminfo() -> dict[str, int]:
+    """/proc/meminfo in bytes; empty where there is none (macOS)."""
+    rows = (line.split() for line in _text(ROOT / "proc/meminfo").splitlines())
+    return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows if len(row) >= 2 and row[1].isdecimal()}
+
+
+def _reclaimable(folder: Path) -> int:
+    """File pages that a cgroup counts as used, but gives up when memory is asked for."""
+    rows = (line.split() for line in _text(folder / "memory.stat").splitlines())
+    stat = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdecimal()}
+    return stat.get("inactive_file", stat.get("total_inactive_file", 0))
+
+
+def _cgroups(controller: str) -> list[Path]:
+    """This process's control groups, its own and those above it: of v2 (one tree) or v1 (by controller)."""
+    found: list[Path] = []
+    for line in _text(ROOT / "proc/self/cgroup").splitlines():
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if controllers and controller not in controllers.split(","):
+            continue
+        mount = ROOT / "sys/fs/cgroup" / (controller if controllers else "")
+        inside = mount / path.strip("/")
+        above = [folder for folder in (inside, *inside.parents) if folder.is_relative_to(mount)]
+        found += [folder for folder in above if folder.is_dir()]
+    return found
+
+
+def _number(file: Path) -> int | None:
+    text = _text(file)
+    return int(text) if text.isdecimal() else None
+
+
+def _text(file: Path) -> str:
+    """A small system file, stripped; empty where it is not there or not ours to read."""
+    try:
+        return file.read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+# -------------------------------------------------------------------------------------------------------- GPU
+
+
+def _gpu() -> tuple[str, int, str] | None:
+    """Name, bytes and driver of the GPU that CUDA would number 0; None without one or without its driver."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and visible.split(",")[0].strip() in ("", "-1"):
+        return None
+    smi = shutil.which("nvidia-smi")
+    if smi is None:
+        return None
+    query = "--query-gpu=index,uuid,name,memory.total,driver_version"
+    try:
+        answer = subprocess.run(
+            [smi, query, "--format=csv,noheader,nounits"],
+            capture_output=True, text=True, timeout=SMI_SECONDS, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return _first_gpu(answer.stdout, visible)
+
+
+def _first_gpu(table: str, visible: str | None) -> tuple[str, int, str] | None:
+    """The row of nvidia-smi's CSV that CUDA_VISIBLE_DEVICES puts first, by index or start of its UUID."""
+    want = visible.split(",")[0].strip() if visible is not None else None
+    for row in table.splitlines():
+        cells = [cell.strip() for cell in row.split(",")]
+        if len(cells) != 5 or not cells[3].isdecimal():
+            continue
+        index, uuid, name, mebibytes, driver = cells
+        if want is None or want == index or (not want.isdecimal() and uuid.startswith(want)):
+            return name, int(mebibytes) << 20, driver
+    return None
+
+
+# -------------------------------------------------------------------------------------------- peaks of memory
+
+
+def reset_peak() -> bool:
+    """Start the process's peak anew; False where the system cannot, so that it only ever grows."""
+    try:
+        (ROOT / "proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def peak_bytes() -> int:
+    """The most main memory this process held at once since `reset_peak` (or its start), in bytes."""
+    for line in _text(ROOT / "proc/self/status").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

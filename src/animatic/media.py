@@ -1,0 +1,401 @@
+"""Pictures and clips as bytes: H.264 MP4 and PNG, with their provenance, out and in again.
+
+The one home of PyAV, and with `card.py` of Pillow. Knows arrays, bytes and files; must not know models,
+options, folders of results or torch. What it writes depends on its arguments alone: no clock, host, cores.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import math
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import av
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageFilter, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from animatic.errors import ImageError, InputError
+
+Pixels = NDArray[np.uint8]
+
+KEY = "animatic"
+"""Names our JSON: the iTXt keyword in a PNG, the one key of the object in an MP4's comment."""
+MAX_PROVENANCE = 16 * 2**20
+MAX_TITLE = 1000
+MAX_IMAGE_BYTES = 512 * 2**20
+# The encoder's frame threads change the bits, so their number is fixed rather than taken from the machine.
+ENCODER_THREADS = 4
+# Exact rounding and full chroma, both ways: the default flags differ between processors and lose up to 3/255.
+_EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_SCALING = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP | _EXACT
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# What Pillow's readers raise on damaged files.
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError,
+           AttributeError, RuntimeError, MemoryError, struct.error, zlib.error)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a clip is encoded: frames per second, x264's rate factor and preset.
+
+    lossless   for tests: yuv444p at rate factor 0 (High 4:4:4), which browsers do not play
+    """
+
+    fps: float = 8
+    crf: int = 18
+    preset: str = "medium"
+    lossless: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.fps) and 0 < self.fps <= 1000):
+            raise ValueError(f"{self.fps} frames per second: give a number above 0 and at most 1000")
+        if not 0 <= self.crf <= 51:
+            raise ValueError(f"crf {self.crf}: give 0 (best) to 51")
+
+
+class _Kept(io.BytesIO):
+    """A buffer that outlives the container that closes it."""
+
+    def close(self) -> None:
+        pass
+
+
+def mp4_bytes(frames: Pixels, encoding: Encoding, title: str, provenance: Mapping[str, Any]) -> bytes:
+    """The clip as an MP4 (H.264, BT.709 limited range converted and tagged, moov before mdat).
+
+    frames: uint8 RGB [T, H, W, 3]. An odd height or width is made even by repeating the last row or column.
+    The file has exactly T frames and lasts T / fps seconds. Equal arguments give equal bytes.
+    Title and comment are the standard tags players show; the comment is the JSON {"animatic": provenance}.
+    (A tag of our own would need QuickTime's key table, which many players do not read: title and all.)
+    Raises ValueError for another dtype or shape, or for provenance that JSON cannot hold.
+    """
+    frames = _even(_checked(frames, 4))
+    rate = Fraction(encoding.fps).limit_denominator(1001)
+    buffer = _Kept()
+
+    def again(_url: str, flags: int, _options: object) -> io.BytesIO:
+        # To move the index to the front, the muxer reads back what it wrote while it still writes.
+        return buffer if flags & 2 else io.BytesIO(buffer.getvalue())
+
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    with av.open(buffer, "w", format="mp4", options=options, io_open=again) as container:
+        container.metadata["title"] = _one_line(title)[:MAX_TITLE]
+        container.metadata["comment"] = _json({KEY: provenance}).decode()
+        # x264's macroblock tree reads uninitialised memory with AVX-512, and rounds by processor: equal clips
+        # would get unequal bytes. Without it the bits are the same from SSE4.2 up.
+        crf = 0 if encoding.lossless else encoding.crf
+        x264 = {"x264-params": "mbtree=0", "preset": encoding.preset, "crf": str(crf)}
+        stream = container.add_stream("libx264", rate=rate, options=x264)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv444p" if encoding.lossless else "yuv420p"
+        context = stream.codec_context
+        context.thread_type, context.thread_count = "FRAME", ENCODER_THREADS
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+        for n, frame in enumerate(frames):
+            picture = _to_yuv(frame, stream.pix_fmt)
+            picture.pts, picture.time_base = n, 1 / rate
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def _to_yuv(frame: Pixels, pix_fmt: str) -> av.VideoFrame:
+    # The source's matrix must be unset for the destination's to be obeyed, and tags alone convert nothing.
+    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    matrix, limited = Colorspace.ITU709, ColorRange.MPEG
+    return rgb.reformat(
+        format=pix_fmt, dst_colorspace=matrix, dst_color_range=limited, interpolation=_SCALING
+    )
+
+
+def _even(frames: Pixels) -> Pixels:
+    height, width = frames.shape[1:3]
+    return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def _checked(pixels: Pixels, ndim: int) -> Pixels:
+    form = "[T, H, W, 3]" if ndim == 4 else "[H, W, 3]"
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        kind = getattr(pixels, "dtype", type(pixels).__name__)
+        raise ValueError(f"pixels must be uint8 {form}, not {kind}")
+    if pixels.ndim != ndim or pixels.shape[-1] != 3 or 0 in pixels.shape:
+        raise ValueError(f"pixels must be uint8 {form} with no empty side, not of shape {pixels.shape}")
+    return pixels
+
+
+def frames_of(path: Path) -> Pixels:
+    """All frames of a clip, uint8 RGB [T, H, W, 3], converted by the matrix the file is tagged with.
+
+    Untagged clips follow the players' habit: BT.709 from 720 lines up, BT.601 below. Raises InputError.
+    """
+    try:
+        with av.open(str(path)) as container:
+            tracks = container.streams.video[:1]
+            frames = [_to_rgb(frame) for frame in container.decode(*tracks)] if tracks else []
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"{path}: cannot read this clip ({_reason(error)})") from error
+    if not frames:
+        raise InputError(f"{path}: no video in this file")
+    return np.stack(frames)
+
+
+def _to_rgb(frame: av.VideoFrame) -> Pixels:
+    matrix = frame.colorspace
+    if matrix not in set(Colorspace):
+        matrix = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+    rgb = frame.reformat(format="rgb24", src_colorspace=matrix, interpolation=_SCALING)
+    return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+
+
+def png_bytes(image: Pixels, parameters: str = "", provenance: Mapping[str, Any] | None = None) -> bytes:
+    """A PNG of uint8 RGB [H, W, 3] with a text chunk 'parameters' and an iTXt chunk 'animatic' (JSON, UTF-8).
+
+    'parameters' is tEXt, and iTXt where Latin-1 cannot hold it, as the tools of that convention write it.
+    """
+    chunks = PngImagePlugin.PngInfo()
+    if parameters:
+        chunks.add_text("parameters", _encodable(parameters).replace("\0", ""))
+    if provenance is not None:
+        chunks.add_itxt(KEY, _json(provenance).decode())
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(_checked(image, 3))).save(buffer, "PNG", pnginfo=chunks)
+    return buffer.getvalue()
+
+
+def a1111_parameters(
+    prompt: str,
+    negative_prompt: str = "",
+    *,
+    steps: int,
+    seed: int,
+    guidance: float,
+    size: tuple[int, int],
+    model: str,
+    sampler: str = "Euler",
+) -> str:
+    """Generation settings in the form that AUTOMATIC1111's web UI writes into PNGs and other tools read.
+
+    size: (width, height) in pixels. Prompts are put on one line each: a line break would end them early.
+    """
+    lines = [_one_line(prompt)]
+    if negative_prompt.strip():
+        lines.append(f"Negative prompt: {_one_line(negative_prompt)}")
+    lines.append(
+        f"Steps: {steps}, Sampler: {_quoted(sampler)}, CFG scale: {guidance:g}, Seed: {seed}, "
+        f"Size: {size[0]}x{size[1]}, Model: {_quoted(model)}"
+    )
+    return "\n".join(lines)
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if re.search(r'[,:\n"]', value) else value
+
+
+def data_url(preview: Pixels) -> str:
+    """A PNG data: URL of uint8 RGB [h, w, 3], or of the middle frame of [F, h, w, 3]."""
+    image = preview[len(preview) // 2] if preview.ndim == 4 and len(preview) else preview
+    return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode("ascii")
+
+
+def read_image(path: Path, max_pixels: int = 64_000_000) -> Pixels:
+    """A picture file as uint8 RGB [H, W, 3], the way a viewer shows it.
+
+    Turned by its EXIF orientation; its colour profile converted to sRGB; transparent parts laid over white,
+    as pages and viewers show them; 16 bits scaled to 8; of an animation the first frame. Raises ImageError,
+    one line, for a file that is missing, empty, damaged, no picture, or over 512 MiB or `max_pixels` (by its
+    header, before anything is decoded).
+    """
+    path, name = Path(path), _one_line(str(path))
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise ImageError(f"{name} is {'a folder' if path.is_dir() else 'no file'}: give a picture file")
+        if not 0 < size <= MAX_IMAGE_BYTES:
+            raise ImageError(f"{name} has {size} bytes: give a picture file of 1 to {MAX_IMAGE_BYTES}")
+        return _decode(path.read_bytes(), name, max_pixels)
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: there is no such file") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name}: cannot be read ({_reason(error)})") from error
+
+
+def read_png(data: bytes) -> Pixels:
+    """The pixels of PNG bytes (any picture's, in fact), uint8 RGB [H, W, 3]. Raises ImageError."""
+    return _decode(data, "the PNG", 64_000_000)
+
+
+def _decode(data: bytes, name: str, max_pixels: int) -> Pixels:
+    excess = f", the limit is {max_pixels / 1e6:g} million: scale it down first"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                width, height = image.size
+                if width * height > max_pixels:
+                    raise ImageError(f"{name} has {width} x {height} pixels{excess}")
+                image.load()
+                with contextlib.suppress(*_DAMAGE):  # a broken EXIF block alone is no reason to refuse
+                    ImageOps.exif_transpose(image, in_place=True)
+                return np.asarray(_as_rgb(image), dtype=np.uint8).copy()
+        except Image.DecompressionBombError as error:
+            raise ImageError(f"{name} has {re.findall('[0-9]+', str(error))[0]} pixels{excess}") from error
+        except UnidentifiedImageError as error:
+            kind = f"{len(data)} bytes of an unknown kind"
+            raise ImageError(f"{name} is no picture ({kind}): give a PNG, JPEG or WebP") from error
+        except _DAMAGE as error:
+            raise ImageError(f"{name} is damaged or cut short ({_reason(error)}): fetch it again") from error
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if image.mode in ("LA", "La", "PA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("RGB", "RGBA", "CMYK"):
+        image = _in_srgb(image, profile)
+    if image.mode == "RGBA":
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(values: NDArray[Any]) -> Pixels:
+    """Gray of 16 bits, or of floats in 0..1, to 8; the range is guessed where the format does not say it."""
+    gray = np.nan_to_num(values.astype(np.float64))
+    peak = gray.max(initial=0)
+    top = (
+        1 if values.dtype.kind == "f" and peak <= 1 else 65535 if values.itemsize == 2 or peak > 255 else 255
+    )
+    return (gray * (255 / top)).round().clip(0, 255).astype(np.uint8)
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    target = "RGBA" if image.mode == "RGBA" else "RGB"
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        turned = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=target)
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return image  # viewers ignore a profile they cannot use
+    return turned or image
+
+
+def fit(image: Pixels, size: tuple[int, int], rule: Literal["crop", "pad"]) -> Pixels:
+    """The picture at (width, height), uint8 RGB [height, width, 3], never distorted; already so: unchanged.
+
+    crop   scaled to cover, the centre cut out
+    pad    scaled to fit inside (to the nearest pixel), centred on itself: the rest is the same picture scaled
+           to cover, blurred and dimmed. A video model continues that as a soft background; the hard edge of
+           black bars would ring in its VAE, and half of every later pan would be black.
+    """
+    if rule not in ("crop", "pad"):
+        raise ValueError(f"unknown rule {rule!r}: crop or pad")
+    width, height = size
+    if _checked(image, 3).shape[:2] == (height, width):
+        return image
+    whole = Image.fromarray(np.ascontiguousarray(image))
+    covering = _covering(whole, width, height)
+    if rule == "crop":
+        return np.asarray(covering, dtype=np.uint8).copy()
+    inside = contained((whole.width, whole.height), size)
+    soft = covering.filter(ImageFilter.GaussianBlur(max(width, height) / 24)).point(
+        [value * 7 // 10 for value in range(256)] * 3
+    )
+    picture = whole.resize(inside, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    soft.paste(picture, ((width - inside[0]) // 2, (height - inside[1]) // 2))
+    return np.asarray(soft, dtype=np.uint8).copy()
+
+
+def contained(source: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The largest (width, height) of `source`'s aspect inside `size`, to the nearest pixel, at least 1."""
+    scale = min(Fraction(size[0], source[0]), Fraction(size[1], source[1]))
+    return max(1, round(source[0] * scale)), max(1, round(source[1] * scale))
+
+
+def _covering(image: Image.Image, width: int, height: int) -> Image.Image:
+    # The box is in fractions of source pixels, so the aspect is exact however the sizes divide.
+    scale = max(width / image.width, height / image.height)
+    wide, high = min(width / scale, image.width), min(height / scale, image.height)
+    left, top = (image.width - wide) / 2, (image.height - high) / 2
+    box = (left, top, min(left + wide, image.width), min(top + high, image.height))
+    return image.resize((width, height), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """The JSON record inside an .mp4 or .png, told apart by content. Data of unknown hand: not to be trusted.
+
+    Raises InputError for any other file, one without a record, or a record over 16 MiB or no JSON object.
+    """
+    path, name = Path(path), _one_line(str(path))
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+            if not head.startswith(_PNG_SIGNATURE) and head[4:8] != b"ftyp":
+                raise InputError(f"{name} is neither an MP4 nor a PNG: give one that Animatic wrote")
+            text = _mp4_text(path) if head[4:8] == b"ftyp" else _png_text(file)
+        if text is None:
+            raise InputError(f"{name} carries no record of Animatic: made elsewhere, or re-saved without it")
+        if len(text) > MAX_PROVENANCE:
+            raise InputError(f"{name}: its record is longer than the limit of {MAX_PROVENANCE} bytes")
+        record = json.loads(text)
+    except (av.FFmpegError, OSError, ValueError, RecursionError, struct.error, zlib.error) as error:
+        raise InputError(f"{name}: its record cannot be read ({_reason(error)})") from error
+    if not isinstance(record, dict):
+        raise InputError(f"{name}: its record is a JSON {type(record).__name__}, not an object")
+    return record
+
+
+def _mp4_text(path: Path) -> bytes | None:
+    with av.open(str(path), metadata_errors="replace") as container:
+        comment = container.metadata.get("comment", "").encode("utf-8", "replace")
+    # The envelope is ours to the byte; other tools put their JSON into comments too.
+    start = b'{"%b":' % KEY.encode()
+    return comment[len(start) : -1] if comment.startswith(start) and comment.endswith(b"}") else None
+
+
+def _png_text(file: IO[bytes]) -> bytes | None:
+    """The text of our iTXt chunk, plain or packed; at most one byte over the limit of it."""
+    file.seek(len(_PNG_SIGNATURE))
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        body = file.read(min(length, MAX_PROVENANCE + 1024)) if kind == b"iTXt" else b""
+        keyword, _, rest = body.partition(b"\0")
+        if keyword == KEY.encode() and len(rest) > 2:
+            text = rest[2:].split(b"\0", 2)[-1]
+            return zlib.decompressobj().decompress(text, MAX_PROVENANCE + 1) if rest[0] else text
+        file.seek(length - len(body) + 4, io.SEEK_CUR)
+    return None
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    """Compact UTF-8 with sorted keys. A lone surrogate becomes \\udxxx, which is its escape in JSON too."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except TypeError as error:
+        raise ValueError(f"provenance must be plain JSON data: {error}") from error
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in _encodable(text)).split())
+
+
+def _reason(error: BaseException) -> str:
+    return _one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:120]

@@ -1,0 +1,175 @@
+"""The image stage: FLUX.1-dev and -schnell. Source: diffusers' FluxPipeline, which is this file's parity oracle.
+
+Encoding and decoding drive that pipeline with absent components; denoising is a generator of states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+)
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+from transformers import AutoTokenizer, CLIPTextModel, T5EncoderModel
+
+from animatic.models.base import (
+    DenoiseState,
+    Family,
+    Made,
+    Parts,
+    Progress,
+    Work,
+    Works,
+    preview_rgb,
+    still_made,
+    tensors_made,
+)
+
+_COMPONENTS = ("scheduler", "vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", "transformer")
+
+
+class Flux(Family):
+    classes: ClassVar = {
+        "tokenizer": AutoTokenizer,
+        "tokenizer_2": AutoTokenizer,
+        "text_encoder": CLIPTextModel,
+        "text_encoder_2": T5EncoderModel,
+        "transformer": FluxTransformer2DModel,
+        "vae": AutoencoderKL,
+        "scheduler": FlowMatchEulerDiscreteScheduler,
+    }
+
+    def encode(self, parts: Parts, works: Works) -> Iterator[Made]:
+        """Caption -> T5 embeddings [1, max_sequence_length, d] and CLIP's pooled [1, p]."""
+        names = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2")
+        pipe = _pipe(**{name: self.part(parts, name) for name in names})
+        for work in works:
+            length = work.option("image.max_sequence_length")
+            with torch.no_grad():
+                embeds, pooled, _ = pipe.encode_prompt(work.caption(), device=self.device, max_sequence_length=length)
+            yield tensors_made(work, embeds=embeds, pooled=pooled)
+
+    def denoise(self, parts: Parts, works: Works) -> Progress:
+        """Embeddings -> packed latents [1, height/16 * width/16, 64]."""
+        transformer, scheduler = self.part(parts, "transformer"), self.part(parts, "scheduler")
+        for work in works:
+            request = _request(work, self.device)
+            for state in denoise(transformer, _fresh(scheduler), request, work.generator()):
+                yield work.step(state, self._preview(state, request))
+            yield tensors_made(work, latents=state.latents)
+
+    def decode(self, parts: Parts, works: Works) -> Iterator[Made]:
+        """Packed latents -> the still."""
+        pipe = _pipe(vae=self.part(parts, "vae"))
+        for work in works:
+            width, height = image_size(work)
+            latents = work.tensors("latents", self.device)["latents"]
+            yield still_made(work, decode(pipe, latents, height, width))
+
+    def _preview(self, state: DenoiseState, request: Request) -> np.ndarray | None:
+        latents = FluxPipeline._unpack_latents(state.estimate, request.height, request.width, 8)
+        return preview_rgb(latents, self.spec.preview)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a denoising is of. embeds [1, tokens, d] and pooled [1, p] have the transformer's dtype."""
+
+    embeds: torch.Tensor
+    pooled: torch.Tensor
+    width: int
+    height: int
+    steps: int
+    guidance_scale: float
+
+
+@torch.no_grad()
+def denoise(
+    transformer: FluxTransformer2DModel,
+    scheduler: FlowMatchEulerDiscreteScheduler,
+    request: Request,
+    generator: torch.Generator,
+) -> Iterator[DenoiseState]:
+    """Yield a state after every step; the first noise comes from `generator`. Bit-identical to FluxPipeline's loop."""
+    device, dtype = request.embeds.device, request.embeds.dtype
+    pipe = _pipe(transformer=transformer)
+    channels = transformer.config.in_channels // 4
+    latents, image_ids = pipe.prepare_latents(
+        1, channels, request.height, request.width, dtype, device, generator
+    )
+    text_ids = torch.zeros(request.embeds.shape[1], 3, device=device, dtype=dtype)
+    timesteps = _timesteps(scheduler, request.steps, latents.shape[1], device)
+    guidance = None
+    if transformer.config.guidance_embeds:
+        guidance = torch.full([1], request.guidance_scale, device=device, dtype=torch.float32)
+    for index, t in enumerate(timesteps):
+        velocity = transformer(
+            hidden_states=latents,
+            timestep=t.expand(1).to(dtype) / 1000,
+            guidance=guidance,
+            pooled_projections=request.pooled,
+            encoder_hidden_states=request.embeds,
+            txt_ids=text_ids,
+            img_ids=image_ids,
+            joint_attention_kwargs={},
+            return_dict=False,
+        )[0]
+        estimate = latents - scheduler.sigmas[index] * velocity
+        latents = scheduler.step(velocity, t, latents, return_dict=False)[0]
+        yield DenoiseState(index + 1, len(timesteps), latents, estimate)
+
+
+@torch.no_grad()
+def decode(pipe: FluxPipeline, latents: torch.Tensor, height: int, width: int) -> np.ndarray:
+    """Packed latents -> uint8 [height, width, 3], as FluxPipeline does."""
+    vae = pipe.vae
+    latents = pipe._unpack_latents(latents, height, width, pipe.vae_scale_factor)
+    latents = latents / vae.config.scaling_factor + vae.config.shift_factor
+    image = vae.decode(latents, return_dict=False)[0]
+    return np.asarray(pipe.image_processor.postprocess(image, output_type="pil")[0])
+
+
+def image_size(work: Work) -> tuple[int, int]:
+    """The still's (width, height)."""
+    return work.option("image.width"), work.option("image.height")
+
+
+def _request(work: Work, device: torch.device) -> Request:
+    width, height = image_size(work)
+    steps, guidance = work.option("image.num_inference_steps"), work.option("image.guidance_scale")
+    return Request(**work.tensors("embeddings", device), width=width, height=height, steps=steps, guidance_scale=guidance)
+
+
+def _timesteps(
+    scheduler: FlowMatchEulerDiscreteScheduler, steps: int, tokens: int, device: torch.device
+) -> torch.Tensor:
+    config = scheduler.config
+    mu = calculate_shift(
+        tokens,
+        config.get("base_image_seq_len", 256),
+        config.get("max_image_seq_len", 4096),
+        config.get("base_shift", 0.5),
+        config.get("max_shift", 1.15),
+    )
+    own = config.get("use_flow_sigmas", False)
+    sigmas = {"num_inference_steps": steps} if own else {"sigmas": np.linspace(1.0, 1 / steps, steps)}
+    scheduler.set_timesteps(device=device, mu=mu, **sigmas)
+    scheduler.set_begin_index(0)
+    return scheduler.timesteps
+
+
+def _fresh(scheduler: Any) -> Any:
+    """A scheduler without a past: it counts its own steps, and no shot may depend on the one before."""
+    return type(scheduler).from_config(scheduler.config)
+
+
+def _pipe(**parts: Any) -> FluxPipeline:
+    return FluxPipeline(**(dict.fromkeys(_COMPONENTS) | parts))

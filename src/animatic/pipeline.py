@@ -1,0 +1,255 @@
+"""The cascade, top to bottom: a sentence becomes a caption, a still, a clip, a file.
+
+Turns shots into phases, hands what is missing to an engine, and writes each clip as soon as its frames are there.
+Knows no model and no device: which components a phase needs is the catalog's.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from animatic import media, prompts, weights
+from animatic.core import (
+    Captioned,
+    Component,
+    Event,
+    Notice,
+    Phase,
+    PhaseBegun,
+    PhaseEnded,
+    Plan,
+    Planned,
+    Shot,
+    StageBegun,
+    StageEnded,
+    stage_seed,
+)
+from animatic.outputs import Outputs, Results
+from animatic.spec import PHASES, ModelSpec, ModelStage
+from animatic.store import Store
+
+CODE = 1
+"""The version of the phases' code, a part of every key: raised when a phase's result changes for equal inputs."""
+
+
+class Engine(Protocol):
+    def plan(self, phases: Sequence[Phase]) -> Plan: ...
+    def check(self, plan: Plan) -> None: ...
+    def run(self, plan: Plan, store: Store) -> Iterator[Event]: ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """A stage's model on this machine. `digests`: SHA-256 of each weighty component, where no revision names them."""
+
+    spec: ModelSpec
+    folder: Path
+    digests: Mapping[str, str]
+
+
+Models = Mapping[ModelStage, Model]
+
+
+# ---------------------------------------------------------------------------------------------------- what is to be run
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """One shot's phases, by what they make."""
+
+    shot: Shot
+    caption: Phase
+    still: Phase
+    frames: Phase
+    phases: tuple[Phase, ...]
+
+
+def cascade(shot: Shot, models: Models) -> Cascade:
+    """prompt -> refine -> image -> video"""
+    caption = refine(shot, models)
+    drawing = image(shot, models, caption)
+    still = drawing[-1]
+    filming = video(shot, models, caption, still)
+    return Cascade(shot, caption, still, filming[-1], (caption, *drawing, *filming))
+
+
+def refine(shot: Shot, models: Models) -> Phase:
+    """The paragraph: written by the chat model, or given."""
+    tokens = _token_limit(shot)
+    tokenizer = _component(models["video"], "tokenizer")
+    if shot.caption is not None:
+        recipe = {"model": models["refine"].spec.identity, "caption": shot.caption, "tokens": tokens}
+        return Phase("refine.given", "caption", shot, recipe, (tokenizer,))
+    asked = {
+        "prompt": shot.prompt,
+        "tokens": tokens,
+        "system_prompt": prompts.system_prompt(shot.option("refine.system_prompt"), shot.option("refine.words")),
+    }
+    return _phase("refine.generate", "caption", shot, models, (), ("words", "max_new_tokens", "temperature", "top_p"),
+                  asked, (tokenizer,))  # fmt: skip
+
+
+def image(shot: Shot, models: Models, caption: Phase) -> tuple[Phase, ...]:
+    """The still: drawn from the paragraph, or given."""
+    if shot.still is not None:
+        return (Phase("image.given", "still", shot, {"still": str(shot.still)}),)
+    size = ("width", "height")
+    encode = _phase("image.encode", "embeddings", shot, models, (caption,), ("max_sequence_length",))
+    denoise = _phase("image.denoise", "latents", shot, models, (encode,),
+                     (*size, "num_inference_steps", "guidance_scale"))  # fmt: skip
+    return encode, denoise, _phase("image.decode", "still", shot, models, (denoise,), size)
+
+
+def video(shot: Shot, models: Models, caption: Phase, still: Phase) -> tuple[Phase, ...]:
+    """The clip's frames: from the still *and* the paragraph."""
+    size = ("width", "height")
+    text = ("negative_prompt", "max_sequence_length", "guidance_scale")
+    sampling = ("num_frames", "num_inference_steps", "guidance_scale", "use_dynamic_cfg", "scheduler", "timestep_spacing")
+    encode = _phase("video.encode", "embeddings", shot, models, (caption,), text)
+    anchor = _phase("video.anchor", "anchor", shot, models, (still,), (*size, "fit"))
+    denoise = _phase("video.denoise", "latents", shot, models, (encode, anchor), (*size, *sampling))
+    decode = _phase("video.decode", "frames", shot, models, (denoise,), ("vae_tiling",))
+    return encode, anchor, denoise, decode
+
+
+def _phase(
+    name: str,
+    makes: str,
+    shot: Shot,
+    models: Models,
+    inputs: tuple[Phase, ...],
+    options: tuple[str, ...],
+    more: Mapping[str, Any] | None = None,
+    components: tuple[Component, ...] = (),
+) -> Phase:
+    stage, _, verb = name.partition(".")
+    model = models[stage]  # type: ignore[index]
+    parts = PHASES[model.spec.family][verb]
+    recipe = {
+        "model": model.spec.identity,
+        "digests": {part: model.digests[part] for part in parts if part in model.digests},
+        "dtype": model.spec.dtype,
+        "code": CODE,
+        "seed": stage_seed(shot.seed, stage),  # type: ignore[arg-type]
+        "options": {option: shot.option(f"{stage}.{option}") for option in options},
+        **(more or {}),
+    }
+    own = tuple(_component(model, part) for part in parts)
+    return Phase(name, makes, shot, recipe, own + components, inputs)
+
+
+def _component(model: Model, part: str) -> Component:
+    spec = model.spec
+    return Component(f"{spec.stage}.{part}", spec.identity, spec.components.get(part, 0))
+
+
+def _token_limit(shot: Shot) -> int:
+    """Both text encoders read the same caption: the shorter limit holds, and the video model's tokenizer counts."""
+    limits = [shot.option("video.max_sequence_length"), shot.option("image.max_sequence_length")]
+    return int(limits[0] if shot.still is not None else min(limits))
+
+
+# ------------------------------------------------------------------------------------------------------------ running it
+
+
+def run(shots: Sequence[Shot], models: Models, engine: Engine, store: Store, outputs: Outputs) -> Iterator[Event]:
+    """prompt -> refine -> image -> video -> file, for many shots. Yields what happens; clips come as `Clip`."""
+    cascades = [cascade(shot, models) for shot in shots]
+    for one in cascades:
+        _give(one, store)
+    plan = engine.plan(store.missing(phase for one in cascades for phase in one.phases))
+    engine.check(plan)
+    yield _planned(plan, shots)
+    ledger = _Ledger(models)
+    waiting = list(cascades)
+    for event in engine.run(plan, store):
+        ledger.note(event)
+        yield event
+        if isinstance(event, PhaseEnded):
+            yield from _captioned(event, cascades, store)
+            for one in [one for one in waiting if store.artifact(one.frames)]:
+                waiting.remove(one)
+                yield from _write(one, store, outputs, ledger)
+
+
+def _give(one: Cascade, store: Store) -> None:
+    """Put a still by the user's hand into the store: read in full and encoded anew."""
+    if one.shot.still is not None and store.artifact(one.still) is None:
+        key = store.key(one.still)
+        assert key is not None
+        store.put(key, media.png_bytes(media.read_image(one.shot.still)), ".png", {"phase": one.still.name})
+
+
+def _planned(plan: Plan, shots: Sequence[Shot]) -> Planned:
+    steps = {f"{stage}.denoise": int(shots[0].option(f"{stage}.num_inference_steps")) for stage in ("image", "video")}
+    return Planned(tuple(run.name for run in plan.runs) + ("file.write",), len(shots), steps)
+
+
+def _captioned(event: PhaseEnded, cascades: Sequence[Cascade], store: Store) -> Iterator[Event]:
+    for one in cascades:
+        if one.caption.name == event.phase and one.shot.id == event.shot and (made := store.artifact(one.caption)):
+            caption = json.loads(made.read())
+            yield Captioned(one.shot.id, caption["text"])
+            if caption["source"] == "fallback":
+                yield Notice(f"the chat model gave no usable paragraph ({caption['reason']}): your own words are used")
+            elif caption["source"] == "user" and caption["repairs"]:
+                yield Notice(f"your caption was cut to the {caption['tokens']} tokens the models can read")
+
+
+def _write(one: Cascade, store: Store, outputs: Outputs, ledger: _Ledger) -> Iterator[Event]:
+    """The file stage: everything of one clip, at once."""
+    yield StageBegun("file", 1)
+    yield PhaseBegun("file.write", one.shot.id)
+    begun = time.perf_counter()
+    caption, still, frames = (store.artifact(phase) for phase in (one.caption, one.still, one.frames))
+    assert caption and still and frames
+    results = Results(one.shot, json.loads(caption.read()), still.read(), frames.path, ledger.models)
+    clip = outputs.write(results, ledger.of(one))
+    seconds = time.perf_counter() - begun
+    yield PhaseEnded("file.write", one.shot.id, seconds, 0)
+    yield StageEnded("file", seconds)
+    yield clip
+
+
+class _Ledger:
+    """What each phase of each shot took, and which models there were: the facts for a clip's record."""
+
+    def __init__(self, models: Models) -> None:
+        self.models = {stage: _model_facts(model) for stage, model in models.items()}
+        self._phases: dict[tuple[str, str], PhaseEnded] = {}
+        self._loads: dict[str, float] = {}
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, PhaseEnded):
+            self._phases[event.phase, event.shot] = event
+        elif hasattr(event, "component") and hasattr(event, "seconds"):
+            self._loads[event.component] = self._loads.get(event.component, 0.0) + event.seconds
+
+    def of(self, one: Cascade) -> dict[str, Any]:
+        phases = {
+            phase.name: {"seconds": round(ended.seconds, 3), "peak_bytes": ended.peak}
+            for phase in one.phases
+            if (ended := self._phases.get((phase.name, one.shot.id)))
+        }
+        needed = {component.name for phase in one.phases for component in phase.components}
+        loads = {name: round(seconds, 3) for name, seconds in self._loads.items() if name in needed}
+        return {"phases": phases, "loads": loads}
+
+
+def _model_facts(model: Model) -> dict[str, Any]:
+    facts: dict[str, Any] = {"repo": model.spec.repo, "licence": model.spec.licence, "dtype": model.spec.dtype}
+    if not model.spec.is_local:
+        facts["revision"] = model.spec.revision
+    if model.digests:
+        facts["sha256"] = dict(model.digests)
+    return facts
+
+
+def digests(spec: ModelSpec, folder: Path) -> dict[str, str]:
+    """SHA-256 of each of a model's weighty components."""
+    return {part: weights.digest(folder / spec.folder_of(part)) for part in spec.weights}

@@ -1,0 +1,22 @@
+"""The system prompts: editable text files, with {words} where the word limit goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from animatic.errors import OptionError, nearest
+
+_FOLDER = Path(__file__).parent
+
+
+def system_prompt(name: str, words: int) -> str:
+    """The text of a packaged prompt, or of the user's own file when `name` is a path. Raises OptionError."""
+    known = {file.stem: file for file in _FOLDER.glob("*.txt")}
+    file = known.get(name, Path(name))
+    try:
+        text = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise OptionError(
+            f"refine.system_prompt = {name!r} is neither a packaged prompt nor a text file: {nearest(name, known)}"
+        ) from None
+    return text.replace("{words}", str(words))

@@ -1,0 +1,205 @@
+"""How a making looks in a terminal: a line per stage with true steps, the paragraph, a live preview, the files.
+
+A loop over events, one of several; knows nothing of how they come about.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from animatic.core import (
+    STAGES,
+    Captioned,
+    Clip,
+    Event,
+    Loaded,
+    Notice,
+    PhaseBegun,
+    Planned,
+    Stage,
+    StageBegun,
+    StageEnded,
+    Step,
+)
+
+PREVIEW_COLUMNS = 48
+ACCENT, DONE, QUIET = "bright_cyan", "green", "grey58"
+DOING = {
+    "refine.generate": "writing the paragraph",
+    "refine.given": "reading your caption",
+    "image.encode": "reading the paragraph",
+    "image.denoise": "drawing",
+    "image.decode": "developing the still",
+    "video.encode": "reading the paragraph",
+    "video.anchor": "taking up the still",
+    "video.denoise": "filming",
+    "video.decode": "developing the frames",
+    "file.write": "writing the files",
+}
+
+
+def watch(events: Iterable[Event], console: Console) -> list[Clip]:
+    """Show `events` as they happen and return the clips. In a terminal a living picture, else plain lines."""
+    if not console.is_terminal:
+        return [event for event in _plain(events, console) if isinstance(event, Clip)]
+    picture = Picture()
+    with Live(picture, console=console, refresh_per_second=12, transient=False) as live:
+        for event in events:
+            if isinstance(event, Notice):
+                live.console.print(f"[{QUIET}]{escape(event.text)}[/]")
+            picture.see(event)
+        picture.preview = None
+    _print_clips(picture.clips, console)
+    return picture.clips
+
+
+@dataclass
+class Line:
+    """One stage's state: what it does now, and how far it is."""
+
+    begun: float | None = None
+    seconds: float | None = None
+    doing: str = ""
+    steps: int = 0
+    done: int = 0
+    first_step: float | None = None
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds of denoising left at the pace so far; None until two steps are done, when there is a pace."""
+        if self.first_step is None or self.done < 2 or self.done >= self.steps:
+            return None
+        return (now - self.first_step) / (self.done - 1) * (self.steps - self.done)
+
+
+@dataclass
+class Picture:
+    """The living picture of a making. `see` takes each event; rich draws it."""
+
+    lines: dict[Stage, Line] = field(default_factory=lambda: {stage: Line() for stage in STAGES})
+    captions: list[str] = field(default_factory=list)
+    clips: list[Clip] = field(default_factory=list)
+    preview: Any = None
+    spinner: Spinner = field(default_factory=lambda: Spinner("dots", style=ACCENT))
+
+    def see(self, event: Event) -> None:
+        match event:
+            case Planned(steps=steps, shots=shots):
+                for phase, count in steps.items():
+                    self.lines[_stage(phase)].steps = count * shots
+            case StageBegun(stage=stage):
+                line = self.lines[stage]
+                line.begun, line.seconds = line.begun or time.monotonic(), None
+            case StageEnded(stage=stage):
+                line = self.lines[stage]
+                line.seconds = time.monotonic() - (line.begun or time.monotonic())
+                self.preview = None
+            case Loaded(component=component):
+                self.lines[_stage(component)].doing = "loading"
+            case PhaseBegun(phase=phase):
+                self.lines[_stage(phase)].doing = DOING.get(phase, phase)
+            case Step(phase=phase, preview=preview):
+                line = self.lines[_stage(phase)]
+                line.first_step = line.first_step or time.monotonic()
+                line.done += 1
+                self.preview = preview
+            case Captioned(caption=caption):
+                self.captions.append(caption)
+            case Clip():
+                self.clips.append(event)
+            case _:
+                pass
+
+    def __rich_console__(self, console: Console, options: Any) -> Iterator[RenderableType]:
+        grid = Table.grid(padding=(0, 1))
+        for width in (2, 7, 26, 24, 9, 14):
+            grid.add_column(min_width=width, no_wrap=True)
+        now = time.monotonic()
+        for stage, line in self.lines.items():
+            grid.add_row(*self._row(stage, line, now))
+        parts: list[RenderableType] = [grid]
+        if self.captions:
+            parts.append(Padding(Text(self.captions[-1], style=QUIET), (1, 2, 1, 3)))
+        if self.preview is not None and console.color_system in ("truecolor", "256"):
+            parts.append(Padding(half_blocks(self.preview), (0, 0, 1, 3)))
+        yield Group(*parts)
+
+    def _row(self, stage: Stage, line: Line, now: float) -> Sequence[RenderableType]:
+        if line.begun is None:
+            return Text("·", QUIET), Text(stage, QUIET)
+        if line.seconds is not None:
+            return Text("✓", DONE), Text(stage), Text(""), Text(""), Text(""), Text(clock(line.seconds), QUIET)
+        bar: RenderableType = Text("")
+        steps = Text("")
+        if line.steps and line.done:
+            bar = ProgressBar(line.steps, line.done, width=24, complete_style=ACCENT, finished_style=ACCENT)
+            steps = Text(f"{line.done}/{line.steps}", QUIET)
+        left = line.remaining(now)
+        time_text = f"{clock(left)} left" if left is not None else clock(now - line.begun)
+        return self.spinner, Text(stage, "bold"), Text(line.doing), bar, steps, Text(time_text, QUIET)
+
+
+def half_blocks(preview: Any) -> Text:
+    """A picture in text, two pixels a character: the middle frame of uint8 [frames, height, width, 3]."""
+    frame = preview[len(preview) // 2]
+    rows, columns = frame.shape[:2]
+    width = min(columns, PREVIEW_COLUMNS)
+    height = max(2, round(rows * width / columns) // 2 * 2)
+    text = Text(no_wrap=True)
+    for y in range(0, height, 2):
+        for x in range(width):
+            upper, lower = (frame[(y + d) * rows // height, x * columns // width] for d in (0, 1))
+            text.append("▀", f"rgb({_rgb(upper)}) on rgb({_rgb(lower)})")
+        text.append("\n")
+    text.rstrip()
+    return text
+
+
+def clock(seconds: float) -> str:
+    """`8 s`, `2:05`, `1:02:30`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _plain(events: Iterable[Event], console: Console) -> Iterator[Event]:
+    """A line per stage and clip: for logs and pipes."""
+    for event in events:
+        match event:
+            case Notice(text=text):
+                console.print(text, style=QUIET, soft_wrap=True, markup=False, highlight=False)
+            case Captioned(caption=caption):
+                console.print(caption, soft_wrap=True, markup=False, highlight=False)
+            case StageEnded(stage=stage, seconds=seconds):
+                console.print(f"{stage}: {clock(seconds)}", markup=False, highlight=False)
+            case Clip():
+                _print_clips([event], console)
+            case _:
+                pass
+        yield event
+
+
+def _print_clips(clips: Sequence[Clip], console: Console) -> None:
+    for clip in clips:
+        console.print(Text.assemble(("→ ", DONE), (str(clip.path), "bold")), soft_wrap=True)
+        console.print(Text(f"  {clip.card}", QUIET), soft_wrap=True)
+
+
+def _rgb(pixel: Any) -> str:
+    return ",".join(str(int(channel)) for channel in pixel)
+
+
+def _stage(name: str) -> Stage:
+    return name.partition(".")[0]  # type: ignore[return-value]
