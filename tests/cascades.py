@@ -72,6 +72,5 @@ def shot(prompt: str = "a red boat", seed: int = 0, caption: str | None = None, 
 
 def _model(stage: Any, family: str, folder: Path) -> pipeline.Model:
     parts = dict.fromkeys(part for needed in PHASES[family].values() for part in needed)
-    components = {part: 0 for part in parts}
-    spec = ModelSpec(stage, family, str(folder), components=components, preview=PREVIEW)
+    spec = ModelSpec(stage, family, str(folder), components=dict.fromkeys(parts, 0), preview=PREVIEW)
     return pipeline.Model(spec, folder, pipeline.digests(spec, folder))

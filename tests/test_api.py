@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import animatic
-from animatic import api, media
+from animatic import api, machine, media
 from animatic.errors import (
     AnimaticError,
+    CapacityError,
     GeometryError,
     ImageError,
     OptionError,
@@ -42,10 +43,10 @@ BAD: list[tuple[dict[str, Any], type[AnimaticError], str]] = [
     ({"options": {"video.num_frame": 17}}, OptionError, "did you mean 'video.num_frames'"),
     ({"options": {"video.guidance_scale": "high"}}, OptionError, "video.guidance_scale = 'high'"),
     ({"options": {"video.guidance_scale": float("nan")}}, OptionError, "video.guidance_scale"),
-    ({"options": {"refine.words": 3}}, OptionError, "refine.words = 3.*10"),
+    ({"options": {"refine.words": 3}}, OptionError, r"refine.words = 3.*10"),
     ({"options": {"refine.system_prompt": "cinematik"}}, OptionError, "did you mean 'cinematic'"),
-    ({"options": {"video.width": 720, "video.height": 480}}, GeometryError, "cannot make 720x480.*--size 144x96"),
-    ({"options": {"video.num_frames": 49}}, GeometryError, "cannot make 49 frames.*--frames 17"),
+    ({"options": {"video.width": 720, "video.height": 480}}, GeometryError, r"cannot make 720x480.*--size 144x96"),
+    ({"options": {"video.num_frames": 49}}, GeometryError, r"cannot make 49 frames.*--frames 17"),
     ({"options": {"image.width": 640, "image.height": 480}}, GeometryError, "cannot make 640x480"),
     ({"seed": -1}, OptionError, "seed"),
     ({"takes": 0}, OptionError, "takes"),
@@ -97,7 +98,14 @@ def test_a_sentence_of_pockets_world_is_not_lectured(prompt: str) -> None:
     assert preset.name == "pocket" and notices == []
 
 
-def test_takes_count_the_seed_up(tmp_path: Path) -> None:
+def test_what_cannot_fit_is_refused_with_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = machine.Machine(cores=2, host_bytes=30_000_000, host_free=0)
+    monkeypatch.setattr(machine, "probe", lambda: small)
+    with pytest.raises(CapacityError, match=r"of pocket needs 0\.\d GiB and this machine has 0\.0 GiB"):
+        api.stream("a red boat", preset="pocket", out=tmp_path)
+
+
+def test_takes_count_the_seed_up() -> None:
     wish = api.Wish("a red boat", preset="pocket", seed=7, takes=3)
     shots = api._shots(wish, api._preset(wish)[0])
     assert [shot.seed for shot in shots] == [7, 8, 9] and len({shot.id for shot in shots}) == 3

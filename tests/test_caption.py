@@ -210,7 +210,7 @@ FRAGMENTS = st.sampled_from(
     [
         *("Sure, here is the caption:", "Caption:", "Option 1:", "Subject:", "Note:", "Let me know if", "(9 words)"),
         *("**", "\n", "\n\n", '"', "“", "”", "'", "- ", "1. ", "# ", "> ", "```", "<think>", "</think>", "&amp;", "|"),
-        *("<|eot_id|>", "_", "\\n", "[", "](x)", "。", "「", "」", "Mr.", "--", "{", "}", "\x85", "</", " ", "a boat. "),
+        *("<|eot_id|>", "_", "\\n", "[", "](x)", "。", "「", "」", "Mr.", "--", "{", "}", "\x85", "</", " ", "a boat."),
         *("The sea,", ":", "Here it is:\n", "#film", "The user wants a boat\n", "...", "A boat goes on."),
     ]
 )

@@ -42,7 +42,8 @@ def opened(card: Card) -> Image.Image:
 
 def simple(text: str, size: int) -> float:
     """A measure without fonts: every letter is half as wide as high, wide ones as wide."""
-    return sum(size if ord(c) > 0x2E80 else size / 2 for c in text)
+    wide = 0 if text.isascii() else sum(ord(c) > 0x2E80 for c in text)
+    return (len(text) + wide) * size / 2
 
 
 def overlap(a: Box, b: Box) -> bool:
@@ -72,8 +73,15 @@ TEXTS = st.one_of(
 )
 
 
-@given(SHAPES, SHAPES, TEXTS, TEXTS, st.lists(st.tuples(TEXTS, TEXTS), max_size=9), st.booleans())
-@settings(max_examples=150, deadline=None)
+@given(
+    SHAPES,
+    SHAPES,
+    TEXTS,
+    TEXTS,
+    st.lists(st.tuples(st.text(max_size=20), st.text(max_size=90)), max_size=7),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
 def test_nothing_overlaps_whatever_is_shown(
     still: tuple[int, int],
     frame: tuple[int, int],
@@ -95,7 +103,7 @@ def test_the_real_fonts_fit_too(size: tuple[int, int]) -> None:
 
 
 @given(TEXTS, st.integers(60, 900))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_wrapping_keeps_every_letter_and_the_width(text: str, width: int) -> None:
     lines = wrap(text, 20, width, simple)
     assert "".join("".join(lines).split()) == "".join(text.split())

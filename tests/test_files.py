@@ -50,7 +50,7 @@ def test_a_full_disk_is_one_line_with_a_way_out(tmp_path: Path, monkeypatch: pyt
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OutputError, match="the disk is full.*--out"):
+    with pytest.raises(OutputError, match=r"the disk is full.*--out"):
         files.write_new({tmp_path / "a": b"1"})
     assert list(tmp_path.iterdir()) == []
 
@@ -78,5 +78,5 @@ def test_a_read_only_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr("tempfile.mkstemp", read_only)
-    with pytest.raises(OutputError, match="read-only: choose another folder with --out"):
+    with pytest.raises(OutputError, match=r"read-only: choose another folder with --out"):
         files.check_writable(tmp_path, need=0)

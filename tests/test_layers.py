@@ -23,6 +23,7 @@ FLOORS = (
     ("engine", "pipeline"),
     ("api", "doctor", "listing", "terminal"),
     ("cli",),
+    ("__main__",),
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 

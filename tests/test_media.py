@@ -41,9 +41,7 @@ def moving(count: int = 5, height: int = 48, width: int = 64) -> media.Pixels:
     return (np.stack(frames) % 256).astype(np.uint8)
 
 
-def written(
-    folder: Path, frames: media.Pixels, lossless: bool = False, fps: float = 8, **record: Any
-) -> Path:
+def written(folder: Path, frames: media.Pixels, lossless: bool = False, fps: float = 8, **record: Any) -> Path:
     path = folder / "clip.mp4"
     path.write_bytes(media.mp4_bytes(frames, media.Encoding(fps, lossless=lossless), "a title", record))
     return path
@@ -59,9 +57,7 @@ def saved(path: Path, image: Image.Image, **options: Any) -> Path:
 
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize(("lossless", "tolerance"), [(True, 2), (False, 6)])
-def test_a_known_colour_comes_back(
-    tmp_path: Path, colour: tuple[int, ...], lossless: bool, tolerance: int
-) -> None:
+def test_a_known_colour_comes_back(tmp_path: Path, colour: tuple[int, ...], lossless: bool, tolerance: int) -> None:
     frames = np.full((2, 32, 48, 3), colour, np.uint8)
     back = media.frames_of(written(tmp_path, frames, lossless))
     assert np.abs(back.astype(int) - frames).max() <= tolerance
@@ -89,9 +85,7 @@ def test_the_stream_is_what_players_expect(tmp_path: Path) -> None:
     with av.open(str(path)) as container:
         stream, frame = container.streams.video[0], next(container.decode(video=0))
     assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
-    assert [
-        int(v) for v in (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range)
-    ] == [1] * 4
+    assert [int(v) for v in (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range)] == [1] * 4
 
 
 @pytest.mark.parametrize(("count", "fps"), [(1, 8), (2, 8), (17, 8), (13, 23.976), (9, 12.5), (3, 60)])
@@ -169,9 +163,7 @@ def test_an_impossible_encoding_is_refused(wrong: dict[str, Any]) -> None:
 def test_title_and_record_are_standard_tags(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     record = {"prompt": "ein Boot, 一只船", "seed": 7}
-    path.write_bytes(
-        media.mp4_bytes(moving(1), media.Encoding(), "a red\nboat \x00\ud800 船" + "x" * 9999, record)
-    )
+    path.write_bytes(media.mp4_bytes(moving(1), media.Encoding(), "a red\nboat \x00\ud800 船" + "x" * 9999, record))
     with av.open(str(path)) as container:
         tags = dict(container.metadata)
     assert tags["title"].startswith("a red boat ? 船x") and len(tags["title"]) == 1000
@@ -223,9 +215,7 @@ def test_parameters_have_the_a1111_form() -> None:
         "a red boat\nNegative prompt: blurry\n"
         "Steps: 28, Sampler: Euler, CFG scale: 3.5, Seed: 0, Size: 720x480, Model: FLUX.1-dev"
     )
-    bare = media.a1111_parameters(
-        "x", steps=4, seed=1, guidance=0, size=(8, 8), model="a, b", sampler="DPM++ 2M"
-    )
+    bare = media.a1111_parameters("x", steps=4, seed=1, guidance=0, size=(8, 8), model="a, b", sampler="DPM++ 2M")
     assert bare == 'x\nSteps: 4, Sampler: DPM++ 2M, CFG scale: 0, Seed: 1, Size: 8x8, Model: "a, b"'
 
 

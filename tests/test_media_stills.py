@@ -106,13 +106,7 @@ def refusal(path: Path, **options: Any) -> str:
 
 def png_header(width: int, height: int) -> bytes:
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + struct.pack(">I", 13)
-        + body
-        + struct.pack(">I", zlib.crc32(body))
-        + b"\0\0\0\0IDAT"
-    )
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body)) + b"\0\0\0\0IDAT"
 
 
 def test_unusable_files_are_told_apart(tmp_path: Path) -> None:
@@ -175,9 +169,7 @@ def test_the_aspect_is_kept_within_half_a_pixel(w: int, h: int, width: int, heig
     inner = media.contained((w, h), (width, height))
     scale = min(width / w, height / h)
     assert inner[0] <= width and inner[1] <= height and (inner[0] == width or inner[1] == height)
-    assert all(
-        abs(got - max(side * scale, 0.5)) <= 0.5 + 1e-9 for got, side in zip(inner, (w, h), strict=True)
-    )
+    assert all(abs(got - max(side * scale, 0.5)) <= 0.5 + 1e-9 for got, side in zip(inner, (w, h), strict=True))
 
 
 def test_an_image_of_that_size_is_unchanged() -> None:

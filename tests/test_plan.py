@@ -25,7 +25,8 @@ def chain(seed: int, names: list[str]) -> list[Phase]:
     return phases
 
 
-shots = st.lists(st.lists(st.sampled_from(NAMES), unique=True, min_size=1).map(lambda n: sorted(n, key=NAMES.index)), min_size=1, max_size=5)
+some = st.lists(st.sampled_from(NAMES), unique=True, min_size=1).map(lambda names: sorted(names, key=NAMES.index))
+shots = st.lists(some, min_size=1, max_size=5)
 
 
 @given(shots, st.sets(st.sampled_from(NAMES).map(component)))

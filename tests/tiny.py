@@ -98,7 +98,9 @@ def cogvideox(folder: Path, *, newer: bool) -> Path:
         text_encoder=_t5().to(torch.bfloat16),
         vae=vae,
         transformer=transformer.to(torch.bfloat16),
-        scheduler=CogVideoXDPMScheduler(prediction_type="v_prediction", rescale_betas_zero_snr=True, snr_shift_scale=1.0),
+        scheduler=CogVideoXDPMScheduler(
+            prediction_type="v_prediction", rescale_betas_zero_snr=True, snr_shift_scale=1.0
+        ),
     )
     pipe.save_pretrained(folder, max_shard_size=SHARD)
     return folder
@@ -134,6 +136,5 @@ def copied(source: Path, folder: Path) -> Path:
 
 
 def _t5() -> T5EncoderModel:
-    return T5EncoderModel(
-        T5Config(vocab_size=2000, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, feed_forward_proj="gated-gelu")
-    )
+    sizes = {"vocab_size": 2000, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+    return T5EncoderModel(T5Config(**sizes, feed_forward_proj="gated-gelu"))

@@ -8,6 +8,7 @@ Everything is checked before torch is imported, and before any model loads.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from animatic import catalog, files, machine, media, pipeline
+from animatic import catalog, files, machine, media, pipeline, prompts
 from animatic.core import Clip, Event, Notice, Shot
-from animatic.errors import OptionError, PromptError, WeightsError
+from animatic.errors import CapacityError, OptionError, PromptError, WeightsError
 from animatic.options import resolve
 from animatic.outputs import Outputs
-from animatic.spec import Preset, fits
+from animatic.spec import Preset, fits, needs
 from animatic.store import Store
 
 PROMPT_LIMIT = 2000
@@ -59,23 +60,39 @@ def stream(prompt: str, **wish: Any) -> Iterator[Event]:
     Everything is checked at the call, not at the first event. Raises AnimaticError.
     """
     asked = Wish(prompt, **wish)
-    preset, notices = _preset(asked)
-    shots = _shots(asked, preset)
-    models = _models(preset, shots)
-    out = Path(asked.out)
+    return run(prepare([asked]), Path(asked.out))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked shots, the models that will make them, and what the user should know first."""
+
+    shots: tuple[Shot, ...]
+    models: pipeline.Models
+    notices: tuple[Notice, ...]
+
+
+def prepare(wishes: Sequence[Wish]) -> Prepared:
+    """Resolve and check wishes that share a preset. Reads no weights but their files' names. Raises AnimaticError."""
+    preset, notices = _preset(wishes[0])
+    shots = tuple(shot for wish in wishes for shot in _shots(wish, preset))
+    return Prepared(shots, _models(preset, shots), tuple(notices))
+
+
+def run(prepared: Prepared, out: Path) -> Iterator[Event]:
+    """Make prepared shots, stage by stage for all of them, each model loaded once. The clips' files go to `out`."""
+    shots = prepared.shots
     files.check_writable(out, need=len(shots) * _clip_bytes(shots[0]))
-    return _run(shots, models, Outputs(out), notices)
+    return _run(prepared, Outputs(out))
 
 
-def _run(
-    shots: Sequence[Shot], models: pipeline.Models, outputs: Outputs, notices: Sequence[Notice]
-) -> Iterator[Event]:
-    yield from notices
+def _run(prepared: Prepared, outputs: Outputs) -> Iterator[Event]:
+    yield from prepared.notices
     from animatic.engine import Installed, LocalEngine  # here, because it imports torch
 
-    engine = LocalEngine(Installed(model.spec, model.folder) for model in models.values())
+    engine = LocalEngine(Installed(model.spec, model.folder) for model in prepared.models.values())
     with tempfile.TemporaryDirectory(prefix="animatic-") as folder:
-        yield from pipeline.run(shots, models, engine, Store(Path(folder)), outputs)
+        yield from pipeline.run(prepared.shots, prepared.models, engine, Store(Path(folder)), outputs)
 
 
 # --------------------------------------------------------------------------------------------- checked before anything
@@ -83,11 +100,7 @@ def _run(
 
 def _preset(wish: Wish) -> tuple[Preset, list[Notice]]:
     """The preset, and what the user should know about it."""
-    if wish.preset is not None:
-        preset = catalog.preset(wish.preset)
-        notices = []
-    else:
-        preset, notices = _best()
+    preset, notices = _best() if wish.preset is None else (catalog.preset(wish.preset), [])
     if preset.vocabulary and not _knows(preset.vocabulary, wish.caption or wish.prompt):
         notices.append(Notice(f"{preset.name} knows only a toy world, and nothing in your sentence is of it; "
                               f"it knows: {', '.join(preset.vocabulary)}"))  # fmt: skip
@@ -105,8 +118,8 @@ def _best() -> tuple[Preset, list[Notice]]:
 
 
 def _knows(vocabulary: Sequence[str], text: str) -> bool:
-    words = text.casefold()
-    return any(word.casefold() in words for word in vocabulary)
+    words = "|".join(re.escape(word) for word in vocabulary)
+    return re.search(rf"\b({words})(e?s)?\b", text, re.IGNORECASE) is not None
 
 
 def _shots(wish: Wish, preset: Preset) -> list[Shot]:
@@ -118,6 +131,7 @@ def _shots(wish: Wish, preset: Preset) -> list[Shot]:
     if wish.takes < 1 or not 0 <= wish.seed <= 2**63 - wish.takes:
         raise OptionError(f"--seed {wish.seed} with --takes {wish.takes}: the seed is from 0 to 2^63, takes from 1")
     options = _sized(resolve(preset.options, wish.options), preset, still is not None)
+    prompts.system_prompt(options["refine.system_prompt"], options["refine.words"])
     return [Shot(prompt, wish.seed + take, preset.name, options, caption, still) for take in range(wish.takes)]
 
 
@@ -160,16 +174,29 @@ def _tiling(asked: str, preset: Preset) -> str:
 
 def _models(preset: Preset, shots: Sequence[Shot]) -> pipeline.Models:
     """The preset's models on this machine. Raises WeightsError when one that is needed is not here."""
-    shot = shots[0]
-    needless = {stage for stage, given in (("refine", shot.caption), ("image", shot.still)) if given is not None}
+    given = {"refine": all(shot.caption is not None for shot in shots), "image": all(shot.still for shot in shots)}
+    needless = {stage for stage, every in given.items() if every}
+    _check_memory(preset, needless, tiled=shots[0].option("video.vae_tiling") == "on")
     models: dict[Any, pipeline.Model] = {}
     for stage, spec in preset.models.items():
         folder = catalog.locate(spec)
         if folder is None and stage not in needless:
-            raise WeightsError(f"{preset.name} needs {spec.repo}, which is not here: animatic models pull {preset.name}")
+            way = f"animatic models pull {preset.name}"
+            raise WeightsError(f"{preset.name} needs {spec.repo}, which is not here: {way}")
         digests = {} if folder is None or stage in needless else pipeline.digests(spec, folder)
         models[stage] = pipeline.Model(spec, folder or Path(), digests)
     return models
+
+
+def _check_memory(preset: Preset, needless: set[str], tiled: bool) -> None:
+    """Refuse what cannot fit before anything is read. Raises CapacityError with the numbers."""
+    memory = machine.probe().memory
+    for phase, need in needs(preset, tiled).items():
+        if need > memory and phase.partition(".")[0] not in needless:
+            raise CapacityError(
+                f"{phase} of {preset.name} needs {need / 2**30:.1f} GiB and this machine has {memory / 2**30:.1f} GiB: "
+                "choose a preset that fits (see: animatic models)"
+            )
 
 
 def _clip_bytes(shot: Shot) -> int:

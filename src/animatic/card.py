@@ -6,6 +6,7 @@ Must not know models, files of results or how anything was made: all it is told 
 
 from __future__ import annotations
 
+import bisect
 import functools
 import io
 import itertools
@@ -94,9 +95,7 @@ def card_png(card: Card) -> bytes:
     """The card as PNG bytes, 1600 pixels wide. Equal cards and fonts give equal bytes."""
     fonts = Fonts(card.sentence + card.paragraph + "".join(itertools.chain(*card.facts)))
     facts = tuple((fonts.plain(name), fonts.plain(value)) for name, value in card.facts)
-    card = replace(
-        card, sentence=fonts.plain(card.sentence), paragraph=fonts.plain(card.paragraph), facts=facts
-    )
+    card = replace(card, sentence=fonts.plain(card.sentence), paragraph=fonts.plain(card.paragraph), facts=facts)
     buffer = io.BytesIO()
     draw(card, layout(card, fonts.width), fonts).save(buffer, "PNG")
     return buffer.getvalue()
@@ -105,9 +104,7 @@ def card_png(card: Card) -> bytes:
 def layout(card: Card, measure: Measure) -> Layout:
     """Pure: the same card and measure give the same boxes. Three forms, by the still's shape."""
     accent = Box(MARGIN, MARGIN, 64, 5)
-    sentence = block(
-        card.sentence, (MARGIN, MARGIN + 34), (INNER, 250), range(76, 39, -4), 1.16, "sentence", measure
-    )
+    sentence = block(card.sentence, (MARGIN, MARGIN + 34), (INNER, 250), range(76, 39, -4), 1.16, "sentence", measure)
     top = sentence.box.y + sentence.box.h + 44
     width, height = _size(card.still)
     aspect = width / height
@@ -175,9 +172,7 @@ def _strip(card: Card, x: int, y: int, w: int, h: int) -> tuple[Box, ...]:
 
 
 def _label(box: Box, time: float, measure: Measure) -> Text:
-    return block(
-        f"{time:.1f} s", (box.x, box.y + box.h + 10), (max(box.w, 10), 28), (19,), 1.4, "label", measure
-    )
+    return block(f"{time:.1f} s", (box.x, box.y + box.h + 10), (max(box.w, 10), 28), (19,), 1.4, "label", measure)
 
 
 def _footer(facts: Iterable[tuple[str, str]], y: int, measure: Measure) -> Iterator[Text]:
@@ -213,10 +208,13 @@ def block(
     for size in sizes:
         leading = round(size * spacing)
         most = max(room[1] // leading, 1)
+        if measure(text, size) > most * room[0]:
+            continue
         lines = wrap(text, size, room[0], measure)
         if len(lines) <= most:
             break
     else:
+        lines = wrap(text, size, room[0], measure)
         lines = [*lines[: most - 1], _cut(lines[most - 1] + "…", size, room[0], measure)]
     if tone == "sentence" and 1 < len(lines) <= 4 and not lines[-1].endswith("…"):
         lines = _balanced(text, size, room[0], len(lines), measure)
@@ -234,7 +232,7 @@ def wrap(text: str, size: int, width: int, measure: Measure) -> list[str]:
             lines.append(line.rstrip())
         line = piece.lstrip()
         while len(line) > 1 and measure(line.rstrip(), size) > width:
-            fitting = next((n for n in range(len(line) - 1, 1, -1) if measure(line[:n], size) <= width), 1)
+            fitting = max(_fitting(line, size, width, measure), 1)
             lines.append(line[:fitting])
             line = line[fitting:]
     return [*lines, line.rstrip()] if line.strip() else lines
@@ -268,14 +266,18 @@ def _balanced(text: str, size: int, width: int, count: int, measure: Measure) ->
 def _cut(text: str, size: int, width: int, measure: Measure) -> str:
     if measure(text, size) <= width:
         return text
-    body = text.rstrip("…")
-    while body and measure(body.rstrip(" ,.;:") + "…", size) > width:
-        body = body[:-1]
-    return body.rstrip(" ,.;:") + "…"
+    text = text.rstrip("…")
+    room = width - measure("…", size) - 1
+    return text[: _fitting(text, size, room, measure)].rstrip(" ,.;:") + "…"
+
+
+def _fitting(text: str, size: int, width: float, measure: Measure) -> int:
+    """How many of the first letters are no wider than `width`."""
+    return bisect.bisect_right(range(1, len(text) + 1), width, key=lambda n: measure(text[:n], size))
 
 
 def shown(size: tuple[int, int], w: int, h: int) -> tuple[int, int]:
-    """The (width, height) of a still in a space. Small ones are enlarged by a whole number, which is sharper."""
+    """The (width, height) of a still in a space. Small ones are enlarged by a whole number."""
     scale = int(min(w / size[0], h / size[1]))
     return (size[0] * scale, size[1] * scale) if scale >= 2 else _inside(size, w, h)
 
@@ -319,7 +321,7 @@ def _place(canvas: Image.Image, image: NDArray[np.uint8], box: Box, radius: int)
 
 
 class Fonts:
-    """Pillow's built-in font, and for letters it lacks (it is not large) the system's font that has most of them.
+    """Pillow's built-in font, and for letters it lacks (it has few) the system's font with most of them.
 
     Text is measured and drawn at `FINE` times its size and averaged down: small hinted sizes close word gaps.
     """
@@ -368,9 +370,7 @@ def _has(path: str | None, letter: str) -> bool:
 
 def _folded(letter: str) -> str:
     plain = "".join(c for c in unicodedata.normalize("NFKD", letter) if ord(c) < 128)
-    return plain or {"—": "-", "–": "-", "×": "x", "·": "-", "•": "-", "ß": "ss", "ø": "o"}.get(
-        letter, letter
-    )
+    return plain or {"—": "-", "–": "-", "×": "x", "·": "-", "•": "-", "ß": "ss", "ø": "o"}.get(letter, letter)
 
 
 def _system_font(letters: set[str]) -> str | None:
@@ -394,9 +394,7 @@ def _font_files() -> Iterator[str]:
     homes = [Path.home() / ".fonts", Path.home() / ".local/share/fonts", Path("/usr/local/share/fonts")]
     folders = [Path("/usr/share/fonts"), *homes, Path("/System/Library/Fonts"), Path("C:/Windows/Fonts")]
     kinds = {".ttf", ".otf", ".ttc"}
-    found = {
-        file for folder in folders if folder.is_dir() for file in folder.rglob("*") if file.suffix in kinds
-    }
+    found = {file for folder in folders if folder.is_dir() for file in folder.rglob("*") if file.suffix in kinds}
     odd = (
         "bold",
         "italic",

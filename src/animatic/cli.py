@@ -61,8 +61,8 @@ def make(
         options["video.width"], options["video.height"] = parse_size(size)
     chosen = {name: value for name, value in options.items() if value is not None}
     chosen |= dict(parse(assignment) for assignment in set_ or [])
-    events = stream(prompt, preset=preset, seed=seed, takes=takes, options=chosen, caption=caption, image=image, out=out)
-    _show(events, json_, quiet)
+    wish = {"preset": preset, "seed": seed, "takes": takes, "options": chosen}
+    _show(stream(prompt, **wish, caption=caption, image=image, out=out), json_, quiet)
 
 
 def _show(events: Iterator[Event], as_json: bool, quiet: bool) -> None:

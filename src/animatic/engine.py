@@ -47,16 +47,20 @@ class Installed:
     folder: Path
 
 
+_Name = tuple[Stage, str]
+"""A model by its stage and identity."""
+
+
 class LocalEngine:
     """Runs the phases of these models on one device: the GPU that torch sees, else the CPU."""
 
     def __init__(self, models: Iterable[Installed], device: str | None = None) -> None:
+        _quiet()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        here = {(model.spec.stage, model.spec.identity): model for model in models}
+        here: dict[_Name, Installed] = {(model.spec.stage, model.spec.identity): model for model in models}
         self._folders = {name: model.folder for name, model in here.items()}
         self._families = {name: family(m.spec.family)(m.spec, self.device) for name, m in here.items()}
         self._residency = Residency(self.device, self._bring)
-        _quiet()
 
     def plan(self, phases: Sequence[Phase]) -> Plan:
         return plan(phases, self._residency.resident)
@@ -185,7 +189,7 @@ def _missing(run: Run, store: Store) -> list[Work]:
     return list(works.values())
 
 
-def _owner(phase: Phase) -> tuple[Stage, str]:
+def _owner(phase: Phase) -> _Name:
     """The model whose family runs the phase: the recipe names it."""
     return phase.stage, phase.recipe["model"]
 

@@ -8,7 +8,7 @@ AnimaticError
 │   ├── ImageError        a still that cannot be read or used
 │   └── PresetError       an unknown or malformed preset
 ├── WeightsError          weights that are missing, damaged, pickled or of another shape (exit code 3)
-├── MemoryError_          what cannot fit in memory (exit code 4)
+├── CapacityError         what cannot fit in memory (exit code 4)
 ├── OutputError           the output folder cannot be written, or a file would be overwritten (exit code 5)
 └── ModelError            a model produced something unusable (exit code 6)
 """
@@ -53,9 +53,7 @@ class WeightsError(AnimaticError):
     exit_code = 3
 
 
-class MemoryError_(AnimaticError):
-    """Underscored: Python has a MemoryError of its own, which means something else."""
-
+class CapacityError(AnimaticError):
     exit_code = 4
 
 

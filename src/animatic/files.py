@@ -64,7 +64,7 @@ def write_new(contents: Mapping[Path, bytes]) -> bool:
 
 
 def check_writable(folder: Path, need: int) -> None:
-    """Make `folder` if it is not there and see that `need` bytes can be written. Raises OutputError with the numbers."""
+    """Make `folder` if it is not there, and see that `need` bytes can be written. Raises OutputError, with numbers."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _part(folder, b"").unlink()

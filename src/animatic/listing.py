@@ -72,9 +72,14 @@ def _download(preset: Preset, downloads: Sequence[Download], console: Console) -
 def _licence(preset: Preset) -> list[Text]:
     lines = []
     for spec in preset.models.values():
-        use = {True: "commercial use allowed", False: "no commercial use"}.get(spec.commercial)  # type: ignore[call-overload]
-        lines.append(Text.assemble(spec.name, (f"  {spec.licence}: {use or spec.commercial}", QUIET)))
+        lines.append(Text.assemble(spec.name, (f"  {spec.licence}: {_use(spec.commercial)}", QUIET)))
     return lines
+
+
+def _use(commercial: bool | str) -> str:
+    if isinstance(commercial, str):
+        return f"commercial use {commercial}"
+    return "commercial use allowed" if commercial else "no commercial use"
 
 
 def _size(nbytes: int) -> str:

@@ -117,9 +117,7 @@ def _to_yuv(frame: Pixels, pix_fmt: str) -> av.VideoFrame:
     # The source's matrix must be unset for the destination's to be obeyed, and tags alone convert nothing.
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
     matrix, limited = Colorspace.ITU709, ColorRange.MPEG
-    return rgb.reformat(
-        format=pix_fmt, dst_colorspace=matrix, dst_color_range=limited, interpolation=_SCALING
-    )
+    return rgb.reformat(format=pix_fmt, dst_colorspace=matrix, dst_color_range=limited, interpolation=_SCALING)
 
 
 def _even(frames: Pixels) -> Pixels:
@@ -277,9 +275,7 @@ def _eight_bits(values: NDArray[Any]) -> Pixels:
     """Gray of 16 bits, or of floats in 0..1, to 8; the range is guessed where the format does not say it."""
     gray = np.nan_to_num(values.astype(np.float64))
     peak = gray.max(initial=0)
-    top = (
-        1 if values.dtype.kind == "f" and peak <= 1 else 65535 if values.itemsize == 2 or peak > 255 else 255
-    )
+    top = 1 if values.dtype.kind == "f" and peak <= 1 else 65535 if values.itemsize == 2 or peak > 255 else 255
     return (gray * (255 / top)).round().clip(0, 255).astype(np.uint8)
 
 

@@ -11,7 +11,7 @@ import json
 import platform
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 
 from animatic import card, files, media
 from animatic.core import Clip, Shot
+from animatic.spec import ModelStage
 
 SCHEMA = 1
 _PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "av", "pillow", "numpy")
@@ -40,7 +41,7 @@ class Results:
     caption: Mapping[str, Any]
     still: bytes
     frames: Path
-    models: Mapping[str, Mapping[str, Any]]
+    models: Mapping[ModelStage, Mapping[str, Any]]
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -145,23 +146,23 @@ def _record(results: Results, measured: Mapping[str, Any]) -> dict[str, Any]:
 
 def _card(results: Results, still: np.ndarray, frames: np.ndarray, record: Mapping[str, Any]) -> card.Card:
     seconds = sum(phase["seconds"] for phase in record["phases"].values()) + sum(record["loads"].values())
-    height, width = frames.shape[1:3]
+    count, height, width = frames.shape[:3]
     facts = (
-        ("models", " + ".join(_short(results.models[stage]["repo"]) for stage in results.models)),
+        ("models", " + ".join(dict.fromkeys(_short(model["repo"]) for model in results.models.values()))),
         ("seed", str(results.shot.seed)),
-        ("clip", f"{width}x{height}, {len(frames)} frames at {results.shot.option('file.fps')} fps"),
-        ("time", _duration(seconds)),
+        ("size", f"{width}x{height}"),
+        ("length", f"{count / results.shot.option('file.fps'):.1f} s"),
+        ("made in", _duration(seconds)),
     )
-    return card.Card(results.shot.prompt, str(results.caption["text"]), still, _four(frames), facts)
-
-
-def _four(frames: np.ndarray) -> Sequence[np.ndarray]:
-    """Four frames, evenly spaced from the first to the last."""
-    return [frames[index] for index in np.linspace(0, len(frames) - 1, 4).round().astype(int)]
+    four = [int(index) for index in np.linspace(0, len(frames) - 1, 4).round()]
+    times = tuple(index / results.shot.option("file.fps") for index in four)
+    text = str(results.caption["text"])
+    return card.Card(results.shot.prompt, text, still, [frames[index] for index in four], facts, times)
 
 
 def _short(repo: str) -> str:
-    return repo.replace(":", " ").rstrip("/").rpartition("/")[2]
+    """`FLUX.1-dev` of `black-forest-labs/FLUX.1-dev`; `pocket` of `pocket:image`."""
+    return repo.partition(":")[0].rstrip("/").rpartition("/")[2]
 
 
 def _duration(seconds: float) -> str:

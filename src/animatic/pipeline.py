@@ -7,6 +7,7 @@ Knows no model and no device: which components a phase needs is the catalog's.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,7 +110,8 @@ def video(shot: Shot, models: Models, caption: Phase, still: Phase) -> tuple[Pha
     """The clip's frames: from the still *and* the paragraph."""
     size = ("width", "height")
     text = ("negative_prompt", "max_sequence_length", "guidance_scale")
-    sampling = ("num_frames", "num_inference_steps", "guidance_scale", "use_dynamic_cfg", "scheduler", "timestep_spacing")
+    schedule = ("num_inference_steps", "scheduler", "timestep_spacing")
+    sampling = (*schedule, "num_frames", "guidance_scale", "use_dynamic_cfg")
     encode = _phase("video.encode", "embeddings", shot, models, (caption,), text)
     anchor = _phase("video.anchor", "anchor", shot, models, (still,), (*size, "fit"))
     denoise = _phase("video.denoise", "latents", shot, models, (encode, anchor), (*size, *sampling))
@@ -154,7 +156,7 @@ def _token_limit(shot: Shot) -> int:
     return int(limits[0] if shot.still is not None else min(limits))
 
 
-# ------------------------------------------------------------------------------------------------------------ running it
+# ----------------------------------------------------------------------------------------------------------- running it
 
 
 def run(shots: Sequence[Shot], models: Models, engine: Engine, store: Store, outputs: Outputs) -> Iterator[Event]:
@@ -186,8 +188,10 @@ def _give(one: Cascade, store: Store) -> None:
 
 
 def _planned(plan: Plan, shots: Sequence[Shot]) -> Planned:
-    steps = {f"{stage}.denoise": int(shots[0].option(f"{stage}.num_inference_steps")) for stage in ("image", "video")}
-    return Planned(tuple(run.name for run in plan.runs) + ("file.write",), len(shots), steps)
+    names = [run.name for run in plan.runs]
+    denoising = [stage for stage in ("image", "video") if f"{stage}.denoise" in names]
+    steps = {f"{stage}.denoise": int(shots[0].option(f"{stage}.num_inference_steps")) for stage in denoising}
+    return Planned((*names, "file.write"), len(shots), steps)
 
 
 def _captioned(event: PhaseEnded, cascades: Sequence[Cascade], store: Store) -> Iterator[Event]:
@@ -244,7 +248,9 @@ class _Ledger:
 def _model_facts(model: Model) -> dict[str, Any]:
     facts: dict[str, Any] = {"repo": model.spec.repo, "licence": model.spec.licence, "dtype": model.spec.dtype}
     if not model.spec.is_local:
-        facts["revision"] = model.spec.revision
+        # A cached snapshot lies in a folder named by its commit, also where the preset asked for a branch.
+        commit = re.fullmatch("[0-9a-f]{40}", model.folder.name)
+        facts["revision"] = commit[0] if commit else model.spec.revision
     if model.digests:
         facts["sha256"] = dict(model.digests)
     return facts

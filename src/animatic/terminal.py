@@ -95,7 +95,9 @@ class Picture:
 
     def see(self, event: Event) -> None:
         match event:
-            case Planned(steps=steps, shots=shots):
+            case Planned(phases=phases, steps=steps, shots=shots):
+                needed = {_stage(phase) for phase in phases}
+                self.lines = {stage: line for stage, line in self.lines.items() if stage in needed}
                 for phase, count in steps.items():
                     self.lines[_stage(phase)].steps = count * shots
             case StageBegun(stage=stage):

@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 import numpy as np
 import safetensors.torch
 import torch
-
 from transformers import AutoConfig
 
 from animatic import media, weights
@@ -125,12 +124,13 @@ def load_weights(cls: Any, folder: Path, dtype: torch.dtype, device: torch.devic
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{folder} does not load as {cls.__name__}: {_first_line(error)}") from error
     if missing := sorted(report["missing_keys"]):
-        raise WeightsError(f"{folder} lacks {len(missing)} tensors of {cls.__name__}, such as {missing[0]}: pull it anew")
+        count = f"{len(missing)} {'tensor' if len(missing) == 1 else 'tensors'}"
+        raise WeightsError(f"{folder} lacks {count} of {cls.__name__}, such as {missing[0]}: pull it anew")
     return module.eval().requires_grad_(False).to(device)  # type: ignore[no-any-return]
 
 
 def check_weights(cls: Any, folder: Path) -> None:
-    """Raises WeightsError for missing, damaged or pickled files, and for tensors that the model has in another shape."""
+    """Raises WeightsError for missing, damaged or pickled files, and for tensors of another shape than the model's."""
     found = {tensor.name: tensor.shape for tensor in weights.inspect(folder)}
     for name, wanted in _skeleton(cls, folder).state_dict().items():
         if name in found and tuple(found[name]) != tuple(wanted.shape):
@@ -147,7 +147,7 @@ def _skeleton(cls: Any, folder: Path) -> torch.nn.Module:
             if hasattr(cls, "load_config"):
                 return cls.from_config(cls.load_config(folder, local_files_only=True))  # type: ignore[no-any-return]
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
-            return cls.from_config(config) if hasattr(cls, "from_config") else cls(config)
+            return cls.from_config(config) if hasattr(cls, "from_config") else cls(config)  # type: ignore[no-any-return]
     except (OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{folder} has no usable configuration: {_first_line(error)}") from error
 
@@ -170,7 +170,7 @@ def frames_made(work: Work, frames: np.ndarray) -> Made:
 
 
 def preview_rgb(latents: torch.Tensor, preview: Preview | None) -> np.ndarray | None:
-    """Latents [frames, channels, height, width] as small pictures: uint8 [frames, height, width, 3], by a linear map."""
+    """Latents [frames, channels, height, width] as small pictures, uint8 [frames, height, width, 3]: a linear map."""
     if preview is None:
         return None
     factors = torch.tensor(preview.factors, dtype=torch.float32)

@@ -77,7 +77,7 @@ def reply(
     inputs = _encode(tokenizer, messages).to(model.device)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     with torch.no_grad():
-        tokens = model.generate(**inputs, pad_token_id=pad, **arguments)  # type: ignore[operator]
+        tokens = model.generate(**inputs, pad_token_id=pad, **arguments)
     return str(tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 
 

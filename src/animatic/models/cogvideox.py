@@ -42,7 +42,8 @@ from animatic.models.base import (
 _COMPONENTS = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
 _SCHEDULERS = {"dpm": CogVideoXDPMScheduler, "ddim": CogVideoXDDIMScheduler}
 
-Scheduler = CogVideoXDPMScheduler | CogVideoXDDIMScheduler
+Scheduler = Any
+"""CogVideoXDPMScheduler or CogVideoXDDIMScheduler."""
 
 
 class CogVideoX(Family):
@@ -129,7 +130,10 @@ class Request:
 def encode_still(
     pipe: CogVideoXImageToVideoPipeline, still: np.ndarray, generator: torch.Generator, device: torch.device
 ) -> torch.Tensor:
-    """A still of the clip's size, uint8 [height, width, 3] -> scaled latents [1, 1, channels, height/8, width/8], drawn from the posterior."""
+    """A still of the clip's size -> scaled latents [1, 1, channels, height/8, width/8], drawn from the posterior.
+
+    `still`: uint8 [height, width, 3]
+    """
     vae = pipe.vae
     picture = pipe.video_processor.numpy_to_pil(still[None] / 255)
     pixels = pipe.video_processor.preprocess(picture, height=still.shape[0], width=still.shape[1])
@@ -139,7 +143,7 @@ def encode_still(
     latents = retrieve_latents(vae.encode(pixels[0].unsqueeze(0)), generator).permute(0, 2, 1, 3, 4)
     # 1.5 was trained with the inverse of the scale (config: invert_scale_latents).
     scale = pipe.vae_scaling_factor_image
-    return (1 / scale if vae.config.invert_scale_latents else scale) * latents
+    return (1 / scale if vae.config.invert_scale_latents else scale) * latents  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
@@ -150,7 +154,8 @@ def denoise(
     device, dtype = request.embeds.device, request.embeds.dtype
     scheduler.set_timesteps(request.steps, device=device)
     anchor = _padded(request.anchor, _model_frames(transformer, request.latent_frames))
-    latents = randn_tensor(anchor.shape, generator=generator, device=device, dtype=dtype) * scheduler.init_noise_sigma
+    latents = randn_tensor(anchor.shape, generator=generator, device=device, dtype=dtype)
+    latents = latents * scheduler.init_noise_sigma
     rotary = _rotary(transformer, request, anchor.shape[1])
     ofs = None if transformer.config.ofs_embed_dim is None else latents.new_full((1,), fill_value=2.0)
     copies = request.embeds.shape[0]

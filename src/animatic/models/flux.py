@@ -144,8 +144,13 @@ def image_size(work: Work) -> tuple[int, int]:
 
 def _request(work: Work, device: torch.device) -> Request:
     width, height = image_size(work)
-    steps, guidance = work.option("image.num_inference_steps"), work.option("image.guidance_scale")
-    return Request(**work.tensors("embeddings", device), width=width, height=height, steps=steps, guidance_scale=guidance)
+    return Request(
+        **work.tensors("embeddings", device),
+        width=width,
+        height=height,
+        steps=work.option("image.num_inference_steps"),
+        guidance_scale=work.option("image.guidance_scale"),
+    )
 
 
 def _timesteps(
@@ -163,7 +168,7 @@ def _timesteps(
     sigmas = {"num_inference_steps": steps} if own else {"sigmas": np.linspace(1.0, 1 / steps, steps)}
     scheduler.set_timesteps(device=device, mu=mu, **sigmas)
     scheduler.set_begin_index(0)
-    return scheduler.timesteps
+    return scheduler.timesteps  # type: ignore[no-any-return]
 
 
 def _fresh(scheduler: Any) -> Any:

@@ -1,0 +1,131 @@
+"""The command line as a person meets it: one-line errors with exit codes, help, lists, provenance."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from animatic import cli, media
+from animatic.core import Clip, Event, Notice, Step
+
+
+def run(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["animatic", *arguments])
+    monkeypatch.setenv("COLUMNS", "160")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+        raise SystemExit(0)
+    shown = capsys.readouterr()
+    return int(stopped.value.code or 0), shown.out, shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["make", ""], 2, "the prompt is empty"),
+        (["make", "a boat", "--preset", "pockett"], 2, "did you mean 'pocket'?"),
+        (["make", "a boat", "--preset", "pocket", "--size", "big"], 2, "write WIDTHxHEIGHT"),
+        (["make", "a boat", "--preset", "pocket", "--size", "720x480"], 2, "--size 144x96"),
+        (["make", "a boat", "--preset", "pocket", "--frames", "49"], 2, "--frames 17"),
+        (["make", "a boat", "--preset", "pocket", "--words", "2"], 2, "refine.words = 2"),
+        (["make", "a boat", "--preset", "pocket", "--set", "video.steps"], 2, "write --set stage.option=value"),
+        (["make", "a boat", "--preset", "pocket", "--set", "vido.fps=3"], 2, "unknown option 'vido.fps'"),
+        (["make", "a boat", "--preset", "flux-cogvideox"], 3, "animatic models pull flux-cogvideox"),
+        (["make", "a boat", "--preset", "pocket", "--out", "/dev/null/x"], 5, "is a file, not a folder"),
+        (["make", "a boat", "--preset", "pocket", "--image", "none.png"], 2, "none.png"),
+        (["show", "none.mp4"], 2, "none.mp4"),
+        (["models", "pull", "nothing"], 2, "unknown preset 'nothing'"),
+        (["models", "pull", "small", "--local", "x"], 2, "write --local REPO=FOLDER"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exit_code, out, err = run(arguments, capsys, monkeypatch)
+    assert exit_code == code and says in err and out == ""
+    assert err.startswith("animatic: ") and err.count("\n") == 1
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = run(["--help"], capsys, monkeypatch)
+    assert code == 0 and all(command in out for command in ("make", "show", "models", "doctor"))
+
+
+def test_models_lists_licences_sizes_and_what_fits(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = run(["models"], capsys, monkeypatch)
+    assert code == 0
+    for word in ("flux-cogvideox", "pocket", "FLUX.1-dev", "no commercial use", "Apache-2.0", "image.denoise", "GB"):
+        assert word in out
+
+
+def test_pulling_pocket_downloads_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = run(["models", "pull", "pocket"], capsys, monkeypatch)
+    assert code == 0 and "nothing to download" in out
+
+
+def test_doctor_tells_the_machine_and_the_versions(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = run(["doctor"], capsys, monkeypatch)
+    assert code == 0
+    for word in ("Python", "memory", "GPU", "torch", "diffusers", "preset pocket", "animatic models pull"):
+        assert word in out
+
+
+def test_doctor_gives_the_install_line_for_a_gpu_torch_does_not_see(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("animatic.machine._gpu", lambda: ("NVIDIA H200", 150 * 10**9, "580.1"))
+    monkeypatch.setattr("animatic.doctor._torch_sees", lambda: False)
+    _, out, _ = run(["doctor"], capsys, monkeypatch)
+    assert "NVIDIA H200" in out and "uv pip install --torch-backend=auto" in out
+
+
+def test_show_prints_what_is_inside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = tmp_path / "still.png"
+    still.write_bytes(media.png_bytes(np.zeros((16, 16, 3), np.uint8), "", {"prompt": "ein Boot 船", "seed": 4}))
+    code, out, _ = run(["show", str(still)], capsys, monkeypatch)
+    assert code == 0 and json.loads(out) == {"prompt": "ein Boot 船", "seed": 4}
+
+
+def test_json_lines_carry_the_preview_as_a_picture() -> None:
+    line = cli._line(Step("video.denoise", "x", 2, 20, np.zeros((3, 8, 12, 3), np.uint8)))
+    assert line["event"] == "step" and line["step"] == 2 and line["steps"] == 20
+    assert line["preview"].startswith("data:image/png;base64,")
+    assert json.dumps(line)
+
+
+def test_quiet_prints_the_path_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("outputs/a.mp4")
+    clip = Clip("x", path, path, path, path, path, "A boat.", {})
+    events: list[Event] = [Notice("a toy"), Step("video.denoise", "x", 1, 2), clip]
+    cli._show(iter(events), as_json=False, quiet=True)
+    shown = capsys.readouterr()
+    assert shown.out == "outputs/a.mp4\n" and shown.err == "a toy\n"
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_within_a_step_and_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "animatic", "make", "a red boat", "--preset", "pocket", "--out", str(tmp_path), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stderr
+        for line in process.stdout:
+            if json.loads(line)["event"] == "step":
+                process.send_signal(signal.SIGINT)
+                break
+        rest = [json.loads(line)["event"] for line in process.stdout]
+        last = process.stderr.read().strip().splitlines()[-1]
+        assert process.wait() == 130
+    assert rest.count("step") <= 1 and "clip" not in rest
+    assert last == "animatic: stopped; nothing unfinished was written"
+    assert list(tmp_path.iterdir()) == []

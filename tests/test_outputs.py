@@ -1,0 +1,120 @@
+"""What the user keeps: five files of one name, whole, never over another's, equal for equal shots."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from animatic import media, outputs
+from animatic.core import Clip, Shot
+from animatic.errors import OutputError
+from animatic.options import resolve
+from animatic.outputs import Outputs, Results
+
+MEASURED = {"phases": {"image.denoise": {"seconds": 1.5, "peak_bytes": 10}}, "loads": {"image.vae": 0.25}}
+
+
+def results(folder: Path, prompt: str = "A red boat, sailing!", seed: int = 3, **more: Any) -> Results:
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = np.zeros((5, 32, 48, 3), np.uint8)
+    frames[..., 0] = np.arange(5).reshape(5, 1, 1) * 50
+    np.save(folder / "frames.npy", frames)
+    caption = {"text": "A red boat sails.", "source": "model", "attempts": ["A red boat sails."], "repairs": []}
+    models = {stage: {"repo": f"maker/{stage}-model", "revision": "abc"} for stage in ("refine", "image", "video")}
+    options = resolve({"image.width": 48, "image.height": 32})
+    shot = Shot(prompt, seed, "pocket", options, **more)
+    return Results(shot, caption, media.png_bytes(frames[0]), folder / "frames.npy", models)
+
+
+def write(folder: Path, **more: Any) -> Clip:
+    (folder / "out").mkdir(parents=True, exist_ok=True)
+    return Outputs(folder / "out").write(results(folder, **more), MEASURED)
+
+
+def test_five_files_of_one_name(tmp_path: Path) -> None:
+    clip = write(tmp_path)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    stem = "a-red-boat-sailing-s3"
+    assert names == sorted([f"{stem}.mp4", f"{stem}.png", f"{stem}.txt", f"{stem}.json", f"{stem}-card.png"])
+    assert clip.text.read_text() == "A red boat sails.\n" and clip.caption == "A red boat sails."
+    assert len(media.frames_of(clip.path)) == 5
+    assert media.read_image(clip.still).shape == (32, 48, 3)
+    assert media.read_image(clip.card).shape[1] == 1600
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    first, second = write(tmp_path), write(tmp_path)
+    first.text.write_text("edited by hand")
+    third = write(tmp_path)
+    names = [clip.path.stem for clip in (first, second, third)]
+    assert names == [f"a-red-boat-sailing-s3{number}" for number in ("", "-2", "-3")]
+    assert first.text.read_text() == "edited by hand"
+
+
+def test_a_name_taken_by_one_file_only_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a-red-boat-sailing-s3-card.png").write_bytes(b"mine")
+    assert write(tmp_path).path.name == "a-red-boat-sailing-s3-2.mp4"
+
+
+def test_equal_shots_give_equal_bytes(tmp_path: Path) -> None:
+    one, two = write(tmp_path / "one"), write(tmp_path / "two")
+    assert one.path.read_bytes() == two.path.read_bytes()
+    assert one.still.read_bytes() == two.still.read_bytes()
+
+
+def test_the_recipe_is_in_the_film_and_the_still_and_times_are_not(tmp_path: Path) -> None:
+    clip = write(tmp_path)
+    for file in (clip.path, clip.still):
+        recipe = media.provenance(file)
+        assert recipe["prompt"] == "A red boat, sailing!" and recipe["seed"] == 3
+        assert recipe["caption"] == "A red boat sails." and recipe["models"]["video"]["revision"] == "abc"
+        assert recipe["options"]["video.num_frames"] == 49
+        assert not {"phases", "environment", "made"} & recipe.keys()
+    record = json.loads(clip.sidecar.read_text())
+    assert record["phases"] == MEASURED["phases"] and record["environment"]["torch"]
+    assert record["refine"]["attempts"] == ["A red boat sails."]
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = iter(range(3))
+
+    def interrupted(_: int) -> None:
+        if next(synced) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_that_went_away_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot write"):
+        Outputs(tmp_path / "gone").write(results(tmp_path), MEASURED)
+
+
+@given(st.text(min_size=1, max_size=300), st.integers(0, 2**63))
+def test_every_prompt_has_a_file_name(prompt: str, seed: int) -> None:
+    stem = outputs._stem(Shot(prompt, seed, "pocket", {}))
+    assert len(f"{stem}-card.png".encode("utf-8", "surrogatepass")) <= 120
+    assert stem == Path(stem).name and not stem.startswith((".", "-")) and stem.endswith(f"-s{seed}")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "stem"),
+    [
+        ("A red boat!", "a-red-boat-s0"),
+        ("一艘红船", "一艘红船-s0"),
+        ("../../etc/passwd", "etc-passwd-s0"),
+        ("?!", "clip-s0"),
+    ],
+)
+def test_names_are_readable(prompt: str, stem: str) -> None:
+    assert outputs._stem(Shot(prompt, 0, "pocket", {})) == stem
