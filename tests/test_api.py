@@ -87,6 +87,12 @@ def test_without_a_preset_it_is_pocket_and_says_what_to_pull(tmp_path: Path) -> 
     assert "toy" in notice.text and "animatic models" in notice.text  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(("gpu", "advice"), [(150, "animatic models pull flux-cogvideox"), (12, "more memory"), (None, "GPU")])
+def test_the_advice_suits_the_machine(gpu: int | None, advice: str) -> None:
+    memory = None if gpu is None else gpu * 10**9
+    assert advice in api._advice(machine.Machine(cores=2, host_bytes=24 * 10**9, host_free=0, gpu_bytes=memory))
+
+
 def test_a_sentence_out_of_pockets_world_is_told_its_words(tmp_path: Path) -> None:
     notice = next(iter(api.stream("quarterly revenue forecast", preset="pocket", out=tmp_path)))
     assert "toy world" in notice.text and "boat" in notice.text and "night sky" in notice.text  # type: ignore[attr-defined]

@@ -60,7 +60,14 @@ def test_only_the_subject_moves(s: world.Scenario) -> None:
 
 @pytest.mark.parametrize(
     ("movement", "sign"),
-    [("left", (-1, 0, 0)), ("right", (1, 0, 0)), ("up", (0, -1, 0)), ("down", (0, 1, 0)), ("grow", (0, 0, 1)), ("rest", (0, 0, 0))],
+    [
+        ("left", (-1, 0, 0)),
+        ("right", (1, 0, 0)),
+        ("up", (0, -1, 0)),
+        ("down", (0, 1, 0)),
+        ("grow", (0, 0, 1)),
+        ("rest", (0, 0, 0)),
+    ],
 )
 def test_a_movement_goes_where_its_name_says(movement: str, sign: tuple[int, int, int]) -> None:
     path = world.path(world.Scenario("cat", "red", "snow", movement, 5))
@@ -73,7 +80,7 @@ def test_a_bounce_leaves_the_ground_twice_and_ends_there() -> None:
     assert sum((y[1:-1] < y[:-2]) & (y[1:-1] <= y[2:])) == 2
 
 
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 @given(SCENARIOS, SEEDS, st.integers(20, 130))
 def test_a_paragraph_keeps_its_limit_and_says_everything(s: world.Scenario, seed: int, words: int) -> None:
     text = world.paragraph(s, np.random.default_rng(seed), words)
@@ -92,7 +99,7 @@ def test_a_limit_that_nothing_fits_is_refused() -> None:
         world.paragraph(world.Scenario("cat", "red", "snow", "rest"), np.random.default_rng(0), 19)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)
 @given(SCENARIOS, SEEDS, st.booleans())
 def test_a_sentence_is_short_and_states_only_attributes(s: world.Scenario, seed: int, held_out: bool) -> None:
     text, stated = world.sentence(s, np.random.default_rng(seed), held_out)
@@ -102,7 +109,7 @@ def test_a_sentence_is_short_and_states_only_attributes(s: world.Scenario, seed:
     assert not set("{}|") & set(text)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60, deadline=None)
 @given(SEEDS)
 def test_every_prompt_means_something_in_the_world(seed: int) -> None:
     for text, s, stated in (prompt(np.random.default_rng(seed)), strange_prompt(np.random.default_rng(seed))):

@@ -108,13 +108,19 @@ def _preset(wish: Wish) -> tuple[Preset, list[Notice]]:
 
 
 def _best() -> tuple[Preset, list[Notice]]:
-    memory = machine.probe().memory
-    preset = catalog.choose(catalog.installed(), memory)
+    here = machine.probe()
+    preset = catalog.choose(catalog.installed(), here.memory)
     if preset.rank > 0:
         return preset, []
-    fitting = [p for p in catalog.presets().values() if p.rank > 0 and fits(p, memory)]
-    advice = f"animatic models pull {fitting[0].name}" if fitting else "a GPU with more memory (see: animatic models)"
-    return preset, [Notice(f"{preset.name} is a toy model that draws a toy world; for real films: {advice}")]
+    return preset, [Notice(f"{preset.name} is a toy model that draws a toy world; for real films: {_advice(here)}")]
+
+
+def _advice(here: machine.Machine) -> str:
+    """What to pull for this machine."""
+    if here.gpu_bytes is None:
+        return "a GPU is needed (see: animatic models, animatic doctor)"
+    fitting = [preset for preset in catalog.presets().values() if preset.rank > 0 and fits(preset, here.memory)]
+    return f"animatic models pull {fitting[0].name}" if fitting else "a GPU with more memory (see: animatic models)"
 
 
 def _knows(vocabulary: Sequence[str], text: str) -> bool:

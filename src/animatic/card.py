@@ -10,6 +10,7 @@ import bisect
 import functools
 import io
 import itertools
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,21 +25,17 @@ MARGIN = 88
 INNER = WIDTH - 2 * MARGIN
 GAP = 16
 FINE = 4
-LONGEST = 4000
-"""Characters of a text that are looked at; far more than fits."""
+LONGEST = 2500  # characters of a text that are looked at: more than fits
 
 Measure = Callable[[str, int], float]
 """The width in pixels of a text at a size in pixels."""
 
+_EMOJI = re.compile("[\U0001f000-\U0001ffff\u2600-\u27bf\ufe00-\ufe0f\u200d]")
 # A warm, nearly black ground; cream for what is read, umber for what is looked up, amber for the one accent.
 _GROUND, _HAIRLINE, _ACCENT = (23, 20, 18), (62, 55, 49), (226, 164, 88)
-_TONES = {
-    "sentence": (246, 239, 228),
-    "paragraph": (202, 192, 178),
-    "label": (140, 129, 116),
-    "value": (202, 192, 178),
-    "mark": _ACCENT,
-}
+_CREAM, _SAND, _UMBER = (246, 239, 228), (202, 192, 178), (140, 129, 116)
+_TONES = {"sentence": _CREAM, "paragraph": _SAND, "label": _UMBER, "value": _SAND, "mark": _ACCENT}
+_SPACING = {"sentence": 1.16, "paragraph": 1.52, "label": 1.4}
 
 
 @dataclass(frozen=True)
@@ -104,27 +101,26 @@ def card_png(card: Card) -> bytes:
 def layout(card: Card, measure: Measure) -> Layout:
     """Pure: the same card and measure give the same boxes. Three forms, by the still's shape."""
     accent = Box(MARGIN, MARGIN, 64, 5)
-    sentence = block(card.sentence, (MARGIN, MARGIN + 34), (INNER, 250), range(76, 39, -4), 1.16, "sentence", measure)
+    sentence = block(card.sentence, (MARGIN, MARGIN + 34), (INNER, 250), range(76, 39, -4), "sentence", measure)
     top = sentence.box.y + sentence.box.h + 44
-    width, height = _size(card.still)
-    aspect = width / height
+    aspect = card.still.shape[1] / card.still.shape[0]
     arrange = _stacked if aspect > 2.1 or not card.paragraph else _tall if aspect < 0.9 else _beside
     still, paragraph, strip, bottom = arrange(card, top, measure)
-    labels = [_label(box, time, measure) for box, time in zip(strip, card.times, strict=False)]
+    labels = [
+        block(f"{time:.1f} s", (box.x, box.y + box.h + 10), (max(box.w, 10), 28), (19,), "label", measure)
+        for box, time in zip(strip, card.times, strict=False)
+    ]
     bottom += 44 if labels else 0
     hairline = Box(MARGIN, bottom + 44, INNER, 1)
-    enlarged = still.w >= 2 * width and still.w % width == 0
-    facts = card.facts + ((("shown at", f"{still.w // width}x"),) if enlarged else ())
+    scale, rest = divmod(still.w, card.still.shape[1])
+    facts = card.facts + ((("shown at", f"{scale}x"),) if scale >= 2 and not rest else ())
     footer = list(_footer(facts, hairline.y + 26, measure))
     texts = tuple(text for text in (sentence, paragraph, *labels, *footer) if text.lines)
     height = max(text.box.y + text.box.h for text in footer) + MARGIN - 24
     return Layout(height, still, strip, texts, accent, hairline)
 
 
-_Arranged = tuple[Box, Text, tuple[Box, ...], int]
-
-
-def _beside(card: Card, top: int, measure: Measure) -> _Arranged:
+def _beside(card: Card, top: int, measure: Measure) -> tuple[Box, Text, tuple[Box, ...], int]:
     """The still, the paragraph to its right, the frames in a row below both."""
     w, h = shown(_size(card.still), 904, 720)
     paragraph = _paragraph(card, MARGIN + w + 60, top, INNER - w - 60, max(h, 430), measure)
@@ -133,7 +129,7 @@ def _beside(card: Card, top: int, measure: Measure) -> _Arranged:
     return Box(MARGIN, top, w, h), paragraph, strip, _lowest(strip, bottom)
 
 
-def _tall(card: Card, top: int, measure: Measure) -> _Arranged:
+def _tall(card: Card, top: int, measure: Measure) -> tuple[Box, Text, tuple[Box, ...], int]:
     """The still at full height, and to its right the paragraph above the frames."""
     w, h = shown(_size(card.still), 620, 880)
     left, room = MARGIN + w + 60, INNER - w - 60
@@ -146,7 +142,7 @@ def _tall(card: Card, top: int, measure: Measure) -> _Arranged:
     return Box(MARGIN, top, w, h), paragraph, strip, bottom
 
 
-def _stacked(card: Card, top: int, measure: Measure) -> _Arranged:
+def _stacked(card: Card, top: int, measure: Measure) -> tuple[Box, Text, tuple[Box, ...], int]:
     """All below one another: for very wide stills, and where there is no paragraph to stand beside one."""
     w, h = _inside(_size(card.still), INNER, 950)
     paragraph = _paragraph(card, MARGIN, top + h + 40, 1180, 340, measure)
@@ -157,58 +153,43 @@ def _stacked(card: Card, top: int, measure: Measure) -> _Arranged:
 
 def _paragraph(card: Card, x: int, y: int, w: int, h: int, measure: Measure) -> Text:
     # The x-height of the first line should start level with the picture's edge, not the leading above it.
-    return block(card.paragraph, (x, y - 8), (w, h + 8), range(33, 16, -1), 1.52, "paragraph", measure)
+    return block(card.paragraph, (x, y - 8), (w, h + 8), range(33, 16, -1), "paragraph", measure)
 
 
 def _strip(card: Card, x: int, y: int, w: int, h: int) -> tuple[Box, ...]:
-    count = max(len(card.frames), 1)
-    each = (w - GAP * (count - 1)) // count
-    boxes = []
-    for frame in card.frames:
-        size = _inside(_size(frame), each, h)
-        boxes.append(Box(x, y, *size))
-        x += size[0] + GAP
-    return tuple(boxes)
-
-
-def _label(box: Box, time: float, measure: Measure) -> Text:
-    return block(f"{time:.1f} s", (box.x, box.y + box.h + 10), (max(box.w, 10), 28), (19,), 1.4, "label", measure)
+    each = (w + GAP) // max(len(card.frames), 1) - GAP
+    sizes = [_inside(_size(frame), each, h) for frame in card.frames]
+    lefts = itertools.accumulate((size[0] + GAP for size in sizes), initial=x)
+    return tuple(Box(left, y, *size) for left, size in zip(lefts, sizes, strict=False))
 
 
 def _footer(facts: Iterable[tuple[str, str]], y: int, measure: Measure) -> Iterator[Text]:
     """Facts in one line, in more where they need it, beside the mark."""
     size, leading, space = 20, 34, 34
-    mark = "Animatic"
-    mark_width = round(measure(mark, 24)) + 1
-    yield Text(Box(WIDTH - MARGIN - mark_width, y, mark_width, leading), (mark,), 24, leading, "mark")
-    right = WIDTH - MARGIN - mark_width - 60
-    x = MARGIN
-    for name, value in facts:
-        name, value = _cut(name, size, 200, measure), _cut(value, size, 500, measure)
-        name_width, value_width = int(measure(name, size)) + 9, int(measure(value, size)) + 1
-        if x > MARGIN and x + name_width + value_width > right:
-            x, y = MARGIN, y + leading
-        yield Text(Box(x, y, name_width, leading), (name,), size, leading, "label")
-        yield Text(Box(x + name_width, y, value_width, leading), (value,), size, leading, "value")
-        x += name_width + value_width + space
+    width = round(measure("Animatic", 24)) + 1
+    yield Text(Box(WIDTH - MARGIN - width, y, width, leading), ("Animatic",), 24, leading, "mark")
+    x, right = MARGIN, WIDTH - MARGIN - width - 60
+    for fact in facts:
+        name, value = _cut(fact[0], size, 200, measure), _cut(fact[1], size, 500, measure)
+        middle = x + int(measure(name, size)) + 9
+        end = middle + int(measure(value, size)) + 1
+        if x > MARGIN and end > right:
+            x, y, middle, end = MARGIN, y + leading, middle - x + MARGIN, end - x + MARGIN
+        yield Text(Box(x, y, middle - x, leading), (name,), size, leading, "label")
+        yield Text(Box(middle, y, end - middle, leading), (value,), size, leading, "value")
+        x = end + space
 
 
 def block(
-    text: str,
-    at: tuple[int, int],
-    room: tuple[int, int],
-    sizes: Iterable[int],
-    spacing: float,
-    tone: str,
-    measure: Measure,
+    text: str, at: tuple[int, int], room: tuple[int, int], sizes: Iterable[int], tone: str, measure: Measure
 ) -> Text:
     """The text at the largest of `sizes` (descending) that fits into `room`, else at the last, cut short."""
     lines: list[str] = []
     size = leading = most = 0
     for size in sizes:
-        leading = round(size * spacing)
+        leading = round(size * _SPACING[tone])
         most = max(room[1] // leading, 1)
-        if measure(text, size) > most * room[0]:
+        if measure(text, size) > most * (room[0] + size):  # a break drops a space, so only this is sure
             continue
         lines = wrap(text, size, room[0], measure)
         if len(lines) <= most:
@@ -414,9 +395,5 @@ def _font_files() -> Iterator[str]:
 
 def _clean(text: str) -> str:
     """One line of what text fonts draw: no control characters, lone surrogates or emoji."""
-    kept = (c if unicodedata.category(c)[0] != "C" else " " for c in text[:LONGEST] if not _is_emoji(ord(c)))
+    kept = (" " if unicodedata.category(c)[0] == "C" else c for c in text[:LONGEST] if not _EMOJI.match(c))
     return " ".join("".join(kept).split())
-
-
-def _is_emoji(code: int) -> bool:
-    return 0x1F000 <= code < 0x20000 or 0x2600 <= code < 0x27C0 or 0xFE00 <= code < 0xFE10 or code == 0x200D
