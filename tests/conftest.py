@@ -11,6 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No timed tests: a slow machine is no failure. And the same examples everywhere: a failure can be seen again.
+settings.register_profile("animatic", deadline=None, derandomize=True)
+settings.load_profile("animatic")
 
 
 @pytest.fixture(autouse=True)

@@ -117,8 +117,10 @@ def _meadow() -> Image.Image:
 def _night() -> Image.Image:
     picture = _gradient((0, (10, 14, 48)), (55, (38, 42, 104)), (84, (88, 70, 140)))
     _dots(picture, _scatter(6, 26, 4, 62, 0.5, 1.0), (236, 240, 255))
-    _disc(picture, 116, 22, 10, (250, 242, 204), glow=0.45)
-    _disc(picture, 120, 19, 8.5, (30, 34, 82))
+    x, y = _grid()
+    _blend(picture, (150, 150, 200), 0.4 * np.exp(-(((x - 115) ** 2 + (y - 22) ** 2) / 400)))
+    crescent = (np.hypot(x - 116, y - 22) < 10) & (np.hypot(x - 120.5, y - 19) > 8.5)
+    _blend(picture, (250, 242, 204), crescent.astype(float))
     _hills(picture, 82, ((3, 90, 1.0), (1.5, 40, 0.0)), (30, 28, 66), (14, 14, 40))
     return picture
 
@@ -160,11 +162,11 @@ def _city() -> Image.Image:
         tone = ((62, 62, 104), (74, 70, 114), (54, 56, 94))[n % 3]
         x = left + MARGIN
         draw.rectangle([v * SCALE for v in (x, top, x + width, 80)], fill=tone)
-        for column in range((width - 3) // 4):
-            for row in range((76 - top) // 6):
-                if (n * 7 + column * 3 + row * 5) % 4:
-                    wx, wy = x + 2 + 4 * column, top + 3 + 6 * row
-                    draw.rectangle([v * SCALE for v in (wx, wy, wx + 2, wy + 3)], fill=(255, 216, 128))
+        for column in range((width - 2) // 5):
+            for row in range((74 - top) // 8):
+                if (n * 7 + column * 3 + row * 5) % 3:
+                    wx, wy = x + 2 + 5 * column, top + 4 + 8 * row
+                    draw.rectangle([v * SCALE for v in (wx, wy, wx + 3, wy + 4)], fill=(255, 206, 122))
     draw.rectangle([0, 80 * SCALE, *CANVAS], fill=(66, 66, 82))
     draw.rectangle([0, 80 * SCALE, CANVAS[0], 82 * SCALE], fill=(148, 144, 160))
     for dash in range(-4, WIDTH + 8, 16):

@@ -171,6 +171,8 @@ def sprite(subject: str, colour: str, flip: bool = False) -> Image.Image:
 def _paint(subject: str, colour: str) -> Image.Image:
     body = np.array(PAINT[colour], float)
     tones = {"body": tuple(body.astype(int)), "shade": tuple((body * 0.8).astype(int)), **TONES}
+    if colour == "white":  # cream details would be lost on a white body
+        tones["light"] = (178, 184, 212)
     picture = Image.new("RGB", (2 * MASTER, 2 * MASTER), tones["body"])
     draw = ImageDraw.Draw(picture)
     for part in SHAPES[subject]:

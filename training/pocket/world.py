@@ -1,7 +1,7 @@
 """The toy world that pocket is trained on: short procedurally drawn clips with an exact text.
 
-Knows: what a scenario is, how a subject moves, how a clip is rendered. The pictures of the subjects are in sprites.py,
-those of the scenes in scenes.py, the words in text.py. Must not know: models, training, files.
+Knows: how a subject moves and how a clip is rendered. What a clip can show is in scenario.py, the pictures of the subjects
+are in sprites.py, those of the scenes in scenes.py, the words in text.py. Must not know: models, training, files.
 
 A clip is 17 frames of 144 x 96 at 8 a second. The background stands still, one big subject moves on a path that its
 movement decides; `jitter` seeds only small differences of place and size, so equal scenarios give equal pixels.
@@ -9,42 +9,23 @@ movement decides; `jitter` seeds only small differences of place and size, so eq
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image
 
+from training.pocket.scenario import MOVEMENTS, Scenario, sample
 from training.pocket.scenes import HEIGHT, SCENES, WIDTH, background
 from training.pocket.sprites import COLOURS, SUBJECTS, sprite
+from training.pocket.text import paragraph, sentence
 
 __all__ = [
     "COLOURS", "FPS", "FRAMES", "HEIGHT", "MOVEMENTS", "SCENES", "SUBJECTS", "WIDTH", "Scenario",
-    "boxes", "frames", "mask", "path", "sample", "still",
+    "boxes", "frames", "mask", "paragraph", "path", "sample", "sentence", "still",
 ]  # fmt: skip
 
 FRAMES, FPS = 17, 8
-MOVEMENTS: tuple[str, ...] = ("left", "right", "up", "down", "bounce", "grow", "rest")
 SUBPIXELS = 4
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """What a clip shows. Every combination is allowed; `jitter` is any non-negative seed."""
-
-    subject: str
-    colour: str
-    scene: str
-    movement: str
-    jitter: int = 0
-
-
-def sample(rng: np.random.Generator) -> Scenario:
-    """A scenario with every attribute drawn evenly."""
-    subject, colour, scene, movement = (
-        str(names[rng.integers(len(names))]) for names in (SUBJECTS, COLOURS, SCENES, MOVEMENTS)
-    )
-    return Scenario(subject, colour, scene, movement, int(rng.integers(2**31)))
 
 
 def path(s: Scenario) -> np.ndarray:
@@ -108,7 +89,7 @@ def _frame(s: Scenario, place: np.ndarray) -> np.ndarray:
 def _placed(s: Scenario, place: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     """The antialiased subject, uint8 [h, w, 4], cropped to the frame, and where its top left corner lies (x, y)."""
     x, y, side = place
-    fine = max(int(round(side * SUBPIXELS)), 1)
+    fine = max(round(float(side) * SUBPIXELS), 1)
     left, top = round((x - side / 2) * SUBPIXELS), round((y - side / 2) * SUBPIXELS)
     (column, dx), (row, dy) = divmod(left, SUBPIXELS), divmod(top, SUBPIXELS)
     small = _reduced(s.subject, s.colour, s.movement == "left", fine, dx, dy)

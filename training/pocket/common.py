@@ -1,0 +1,216 @@
+"""What all pocket trainings share: seeds, a time budget, EMA, resumable checkpoints, logs, fp16 export.
+
+Knows: torch modules and files. Must not know: which model is trained, or what the world looks like.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.pocket.muon import Muon
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = Path(__file__).resolve().parent / "runs"
+POCKET = ROOT / "src" / "animatic" / "pocket"
+
+
+def parser(doc: str | None, name: str, minutes: float, lr: float) -> argparse.ArgumentParser:
+    """The options that every training script has."""
+    args = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
+    args.add_argument("--name", default=name, help="folder under training/pocket/runs")
+    args.add_argument("--minutes", type=float, default=minutes, help="length of the learning-rate schedule")
+    args.add_argument("--lr", type=float, default=lr)
+    args.add_argument("--seed", type=int, default=0)
+    args.add_argument("--threads", type=int, default=1)
+    args.add_argument("--fresh", action="store_true", help="start anew instead of resuming")
+    return args
+
+
+def setup(args: argparse.Namespace) -> torch.device:
+    """Seed everything, fix the thread count, and say where to compute."""
+    torch.set_num_threads(args.threads)
+    random.seed(args.seed)
+    np.random.seed(args.seed)
+    torch.manual_seed(args.seed)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where the machine multiplies it fast (AMX, tensor cores); the weights stay fp32."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def patient_attention() -> None:
+    """Compute attention in fp32: on CPUs the backward of the bfloat16 kernel is ten times slower."""
+    fast = F.scaled_dot_product_attention
+
+    def attention(query: Tensor, key: Tensor, value: Tensor, *args: Any, **options: Any) -> Tensor:
+        with torch.autocast(query.device.type, enabled=False):
+            return fast(query.float(), key.float(), value.float(), *args, **options).to(query.dtype)
+
+    if not torch.cuda.is_available():
+        F.scaled_dot_product_attention = attention  # type: ignore[assignment]
+
+
+def millions(module: nn.Module) -> float:
+    return sum(p.numel() for p in module.parameters()) / 1e6
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Decibels between pictures in [-1, 1]."""
+    return 10 * math.log10(4 / max(float((a.float().clamp(-1, 1) - b.float()).square().mean()), 1e-10))
+
+
+def to_pixels(frames: np.ndarray) -> Tensor:
+    """uint8 [..., H, W, 3] -> float [..., 3, H, W] in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3))).float() / 127.5 - 1
+
+
+def cached(path: Path, make: Callable[[], dict[str, Any]], *kinds: type) -> dict[str, Any]:
+    """What `make` gives, kept on disk; `kinds` are the plain classes that it holds besides tensors."""
+    if path.exists():
+        with torch.serialization.safe_globals([*kinds]):
+            kept: dict[str, Any] = torch.load(path, weights_only=True)
+        return kept
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = make()
+    torch.save(data, path)
+    return data
+
+
+def divergence(posterior: Any) -> Tensor:
+    """Mean KL of a diagonal Gaussian posterior from the unit one, per latent element."""
+    mean, logvar = posterior.mean.float(), posterior.logvar.float()
+    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+
+
+class Run:
+    """One resumable training: optimiser, schedule by elapsed time, EMA, checkpoints and a JSON-lines log.
+
+    The learning rate warms up for 100 steps, then follows a half cosine down to a twentieth over `minutes`.
+    """
+
+    def __init__(self, args: argparse.Namespace, model: nn.Module, decay: float = 0.999, optimiser: Any = Muon):
+        self.folder = RUNS / args.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.model, self.lr, self.budget, self.decay = model, args.lr, args.minutes * 60, decay
+        self.ema = copy.deepcopy(model).eval().requires_grad_(False)
+        self.optimiser = optimiser(dict(model.named_parameters()), args.lr)
+        self.step, self.before, self.extra = 0, 0.0, dict[str, Any]()
+        self.start = self.saved = self.logged = time.monotonic()
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+        if not args.fresh:
+            self._resume()
+        signal.signal(signal.SIGTERM, self._stop)
+        self.say(f"{args.name}: {millions(model):.2f} M parameters, step {self.step}, {vars(args)}")
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds trained so far, earlier sessions included."""
+        return self.before + time.monotonic() - self.start
+
+    @property
+    def progress(self) -> float:
+        return min(self.elapsed / self.budget, 1.0)
+
+    def steps(self) -> Iterator[int]:
+        """Count steps until the time is over, setting the learning rate and saving every three minutes."""
+        while self.elapsed < self.budget:
+            cosine = 0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * self.progress))
+            self.optimiser.set_rate(self.lr * cosine * min(1.0, (self.step + 1) / 100))
+            yield self.step
+            if time.monotonic() - self.saved > 180:
+                self.save()
+        self.save()
+
+    def update(self, loss: Tensor, **numbers: float | Tensor) -> None:
+        """Backward, clipped optimiser step, EMA; `numbers` are averaged into the log every half minute."""
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        keep = min(self.decay, (1 + self.step) / (10 + self.step))
+        for slow, fast in zip(self.ema.parameters(), self.model.parameters(), strict=True):
+            slow.lerp_(fast.detach(), 1 - keep)
+        for key, value in {"loss": loss, "norm": norm, **numbers}.items():
+            self.sums[key] = self.sums.get(key, 0.0) + float(torch.as_tensor(value).detach())
+            self.counts[key] = self.counts.get(key, 0) + 1
+        if time.monotonic() - self.logged > 30:
+            self.logged = time.monotonic()
+            means = {key: round(self.sums[key] / self.counts[key], 5) for key in self.sums}
+            self.sums, self.counts = {}, {}
+            self.log(**means)
+
+    def log(self, **numbers: Any) -> None:
+        record = {"minute": round(self.elapsed / 60, 1), "step": self.step, **numbers}
+        with (self.folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        self.say(" ".join(f"{key}={value}" for key, value in record.items()))
+
+    def say(self, line: str) -> None:
+        print(line, flush=True)
+
+    def save(self) -> None:
+        """Write the checkpoint atomically."""
+        state = {
+            "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "step": self.step, "elapsed": self.elapsed, "extra": self.extra,
+        }  # fmt: skip
+        partial = self.folder / "checkpoint.partial"
+        torch.save(state, partial)
+        os.replace(partial, self.folder / "checkpoint.pt")
+        self.saved = time.monotonic()
+
+    def _stop(self, *_: Any) -> None:
+        self.save()
+        sys.exit(0)
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.before, self.extra = state["step"], state["elapsed"], state["extra"]
+        torch.manual_seed(self.step + 1)
+
+
+def export(model: Any, folder: Path, **config: Any) -> float:
+    """Save a diffusers or transformers model as fp16 safetensors, replacing `folder` in one step; gives megabytes."""
+    half = copy.deepcopy(model)
+    if config:
+        half.register_to_config(**config)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    half.to("cpu", torch.float16).save_pretrained(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return sum(f.stat().st_size for f in folder.iterdir()) / 1e6
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(partial, path)

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Train everything that pocket ships, in order. Times are those of 2 CPU cores with AMX; a GPU needs a tenth.
+# Every step is resumable: run the script again after an interruption and it goes on where it stopped.
+set -eu
+cd "$(dirname "$0")/../.."
+PYTHON=${PYTHON:-python}
+step() { echo "== $*"; "$PYTHON" -m "training.pocket.$@"; }
+
+step train_tokenizers   #  1 min
+step train_text         #  8 min  CLIP and T5, frozen afterwards
+step train_chat         # 11 min  the refiner
+step train_image_vae    # 18 min
+step train_image        # 45 min  FLUX transformer
+step train_video_vae    # 34 min  starts from the image autoencoder
+step train_video        # 45 min  CogVideoX transformer
+step folders            #         model_index.json, schedulers, the shared T5
+step fit_previews       #         latent to colour, for live previews
