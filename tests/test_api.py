@@ -68,7 +68,7 @@ def test_bad_input_is_one_line_at_once(
 
 def test_an_unreadable_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "still.png").write_bytes(b"not a picture")
-    with pytest.raises(ImageError, match="still.png"):
+    with pytest.raises(ImageError, match=r"still.png"):
         api.stream("a red boat", preset="pocket", image=tmp_path / "still.png", out=tmp_path)
 
 
@@ -87,7 +87,9 @@ def test_without_a_preset_it_is_pocket_and_says_what_to_pull(tmp_path: Path) -> 
     assert "toy" in notice.text and "animatic models" in notice.text  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("gpu", "advice"), [(150, "animatic models pull flux-cogvideox"), (12, "more memory"), (None, "GPU")])
+@pytest.mark.parametrize(
+    ("gpu", "advice"), [(150, "animatic models pull flux-cogvideox"), (12, "more memory"), (None, "GPU")]
+)
 def test_the_advice_suits_the_machine(gpu: int | None, advice: str) -> None:
     memory = None if gpu is None else gpu * 10**9
     assert advice in api._advice(machine.Machine(cores=2, host_bytes=24 * 10**9, host_free=0, gpu_bytes=memory))

@@ -15,7 +15,9 @@ from animatic import cli, media
 from animatic.core import Clip, Event, Notice, Step
 
 
-def run(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+def run(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["animatic", *arguments])
     monkeypatch.setenv("COLUMNS", "160")
     with pytest.raises(SystemExit) as stopped:
@@ -116,7 +118,8 @@ def test_quiet_prints_the_path_and_nothing_else(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.slow
 def test_ctrl_c_stops_within_a_step_and_leaves_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "animatic", "make", "a red boat", "--preset", "pocket", "--out", str(tmp_path), "--json"]
+    wish = ["a red boat", "--preset", "pocket", "--out", str(tmp_path), "--json"]
+    command = [sys.executable, "-m", "animatic", "make", *wish]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr
         for line in process.stdout:

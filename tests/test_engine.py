@@ -32,7 +32,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
 
 def live_parameters() -> int:
     gc.collect()
-    return sum(isinstance(thing, torch.nn.Parameter) for thing in gc.get_objects())
+    return sum(issubclass(type(thing), torch.nn.Parameter) for thing in gc.get_objects())
 
 
 def test_components_leave_when_their_phase_ends(rig: Rig, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_events_tell_the_whole_story(rig: Rig, tmp_path: Path) -> None:
     assert previews == [(1, 8, 12, 3)] * 3 + [(3, 8, 12, 3)] * 3
     assert all(e.seconds >= 0 and e.peak > 0 for e in events if isinstance(e, PhaseEnded) and e.phase != "file.write")
     assert all(json.dumps(e.as_dict()) for e in events)
-    assert isinstance(events[-1], Clip)
+    assert len([e for e in events if isinstance(e, Clip)]) == 1
 
 
 def test_a_shot_does_not_depend_on_its_company(rig: Rig, tmp_path: Path) -> None:

@@ -54,9 +54,11 @@ def test_stills_and_worse_clips_are_told_too() -> None:
 
 @pytest.mark.parametrize("scene", world.SCENES)
 def test_an_empty_scene_has_nothing_present(scene: str) -> None:
-    sighting = oracle.judge_still(background(scene, 3))
-    assert sighting.scene == scene
-    assert not sighting.present
+    empty = background(scene, 3)
+    for picture in (empty, _worse(empty[None], np.random.default_rng(5))[0]):
+        sighting = oracle.judge_still(picture)
+        assert sighting.scene == scene
+        assert not sighting.present and sighting.share < -1, "far from the threshold, 0"
 
 
 def test_another_size_is_refused() -> None:

@@ -66,6 +66,15 @@ def make(
 
 
 def _show(events: Iterator[Event], as_json: bool, quiet: bool) -> None:
+    """Print what happens. Ctrl-C stops within a step: it ends the events, and nothing unfinished is written."""
+    try:
+        _print_events(events, as_json, quiet)
+    except KeyboardInterrupt:
+        print("animatic: stopped; nothing unfinished was written", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _print_events(events: Iterator[Event], as_json: bool, quiet: bool) -> None:
     if as_json:
         for event in events:
             print(json.dumps(_line(event), ensure_ascii=False), flush=True)
@@ -130,12 +139,9 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """The door: known errors become one line and an exit code; Ctrl-C says that it stopped."""
+    """The door: known errors become one line and an exit code."""
     try:
         app()
     except AnimaticError as error:
         print(f"animatic: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("animatic: stopped; nothing unfinished was written", file=sys.stderr)
-        sys.exit(130)

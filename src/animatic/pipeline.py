@@ -38,6 +38,10 @@ CODE = 1
 """The version of the phases' code, a part of every key: raised when a phase's result changes for equal inputs."""
 
 
+DRAWS = ("refine.generate", "image.denoise", "video.anchor")
+"""Phases that draw from their stage's seed (video.denoise goes on from the anchor's state). Takes share all others."""
+
+
 class Engine(Protocol):
     def plan(self, phases: Sequence[Phase]) -> Plan: ...
     def check(self, plan: Plan) -> None: ...
@@ -137,7 +141,7 @@ def _phase(
         "digests": {part: model.digests[part] for part in parts if part in model.digests},
         "dtype": model.spec.dtype,
         "code": CODE,
-        "seed": stage_seed(shot.seed, stage),  # type: ignore[arg-type]
+        **({"seed": stage_seed(shot.seed, stage)} if name in DRAWS else {}),  # type: ignore[arg-type]
         "options": {option: shot.option(f"{stage}.{option}") for option in options},
         **(more or {}),
     }

@@ -54,11 +54,14 @@ def draw(pool: Pool, progress: float) -> Tensor:
     return pool.crops(count, frames, side)
 
 
-def loss_of(model: AutoencoderKLCogVideoX, video: Tensor, kl_weight: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss, squared error and mean KL per latent element of one batch."""
+def loss_of(
+    model: AutoencoderKLCogVideoX, video: Tensor, kl_weight: float, noise: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss, squared error and mean KL per latent element of one batch; `noise` on the latents, in their own units."""
     with autocast(video.device):
         posterior = model.encode(video).latent_dist
-        out = model.decode(posterior.sample()).sample.float()
+        latents = posterior.sample()
+        out = model.decode(latents + noise * torch.rand(()) * torch.randn_like(latents)).sample.float()
     error = out - video
     kl = divergence(posterior)
     loss = error.abs().mean() + error.square().mean() + 0.5 * edges(error).abs().mean() + kl_weight * kl
@@ -84,6 +87,7 @@ def main() -> None:
     args = parser(__doc__, "video_vae", minutes=42, lr=0.002)
     args.add_argument("--kl", type=float, default=5e-4)
     args.add_argument("--decoder-only", action="store_true", help="freeze the encoder, so that latents can be kept")
+    args.add_argument("--noise", type=float, default=0.0, help="latent noise, in deviations: what a transformer errs by")
     options = args.parse_args()
     device = setup(options)
     model = build()
@@ -93,7 +97,8 @@ def main() -> None:
     if options.decoder_only:
         freeze(run, test)
     for step in run.steps():
-        loss, error, kl = loss_of(run.model, draw(pool, run.progress).to(device), options.kl)
+        noise = options.noise / run.extra.get("scale", 1.0)
+        loss, error, kl = loss_of(run.model, draw(pool, run.progress).to(device), options.kl, noise)
         run.update(loss, db=4.34294 * torch.log(4 / error), kl=kl)
         if step % 400 == 399:
             save(run, test)

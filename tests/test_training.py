@@ -1,0 +1,65 @@
+"""What every pocket training relies on: the optimiser, the inflation, resuming, and export in the stock format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.pocket import common, train_image_vae, train_video_vae
+from training.pocket.muon import Muon, orthogonalised
+
+
+@pytest.mark.parametrize("shape", [(8, 32), (32, 8), (16, 16)])
+def test_orthogonalised_update_has_singular_values_near_one(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonalised(torch.randn(shape)))
+    assert float(values.min()) > 0.4 and float(values.max()) < 1.5
+
+
+def test_muon_learns_a_linear_map_and_its_state_goes_on() -> None:
+    torch.manual_seed(0)
+    model, x = torch.nn.Linear(8, 8), torch.randn(64, 8)
+    target, optimiser = x.flip(1), Muon(dict(model.named_parameters()), 0.05)
+    losses = []
+    for step in range(60):
+        if step == 30:
+            state = optimiser.state_dict()
+            optimiser = Muon(dict(model.named_parameters()), 0.05)
+            optimiser.load_state_dict(state)
+        loss = (model(x) - target).square().mean()
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.05 * losses[0]
+    assert losses[31] < losses[28]
+
+
+def test_inflated_video_autoencoder_equals_the_image_autoencoder_on_a_still() -> None:
+    torch.manual_seed(0)
+    image, video, still = train_image_vae.build(), train_video_vae.build(), torch.randn(1, 3, 32, 48)
+    train_video_vae.inflate(image, video)
+    with torch.no_grad():
+        flat = image.encode(still).latent_dist.mean
+        deep = video.encode(still[:, :, None]).latent_dist.mean
+        torch.testing.assert_close(flat, deep[:, :, 0], rtol=0, atol=1e-5)
+        drawn, filmed = image.decode(flat).sample, video.decode(deep).sample[:, :, 0]
+        torch.testing.assert_close(drawn, filmed, rtol=0, atol=1e-4)
+
+
+def test_a_run_resumes_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "RUNS", tmp_path)
+    monkeypatch.setattr(common.signal, "signal", lambda *_: None)
+    options = common.parser(None, "line", minutes=10, lr=0.01).parse_args([])
+    torch.manual_seed(0)
+    first = common.Run(options, torch.nn.Linear(4, 4))
+    for _ in range(3):
+        first.update(first.model(torch.randn(2, 4)).square().mean())
+    first.save()
+    second = common.Run(options, torch.nn.Linear(4, 4))
+    assert second.step == 3
+    assert torch.equal(second.model.weight, first.model.weight)
+    assert torch.equal(second.ema.weight, first.ema.weight)
+    assert second.elapsed >= first.before
