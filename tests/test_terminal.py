@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from animatic.core import (
@@ -69,7 +70,8 @@ def test_no_time_is_promised_before_there_is_a_pace() -> None:
     assert line.remaining(150.0) is None
 
 
-def test_previews_are_two_pixels_a_character() -> None:
+def test_previews_are_two_pixels_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("animatic.terminal.PREVIEW_COLUMNS", 6)
     frame = np.zeros((1, 4, 6, 3), np.uint8)
     frame[0, 0, 0] = (255, 0, 0)
     text = half_blocks(frame)

@@ -153,10 +153,13 @@ class Picture:
 
 
 def half_blocks(preview: Any) -> Text:
-    """A picture in text, two pixels a character: the middle frame of uint8 [frames, height, width, 3]."""
+    """A picture in text, two pixels a character: the middle frame of uint8 [frames, height, width, 3].
+
+    Small ones are enlarged by a whole number, large ones sampled.
+    """
     frame = preview[len(preview) // 2]
     rows, columns = frame.shape[:2]
-    width = min(columns, PREVIEW_COLUMNS)
+    width = PREVIEW_COLUMNS // columns * columns or PREVIEW_COLUMNS
     height = max(2, round(rows * width / columns) // 2 * 2)
     text = Text(no_wrap=True)
     for y in range(0, height, 2):

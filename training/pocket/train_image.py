@@ -97,8 +97,8 @@ def pipeline(transformer: FluxTransformer2DModel, vae: AutoencoderKL) -> FluxPip
 
 
 def main() -> None:
-    args = parser(__doc__, "image", minutes=45, lr=0.02)
-    args.add_argument("--stills", type=int, default=5000)
+    args = parser(__doc__, "image", minutes=66, lr=0.02)
+    args.add_argument("--stills", type=int, default=4000)
     args.add_argument("--batch", type=int, default=32)
     options = args.parse_args()
     device = setup(options)

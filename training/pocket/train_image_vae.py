@@ -47,7 +47,7 @@ def check(model: AutoencoderKL, stills: Tensor) -> dict[str, float]:
 
 
 def main() -> None:
-    args = parser(__doc__, "image_vae", minutes=10, lr=0.02)
+    args = parser(__doc__, "image_vae", minutes=18, lr=0.02)
     args.add_argument("--kl", type=float, default=5e-4)
     options = args.parse_args()
     device = setup(options)

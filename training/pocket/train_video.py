@@ -130,7 +130,7 @@ def draw(
 
 
 def main() -> None:
-    args = parser(__doc__, "video", minutes=50, lr=0.02)
+    args = parser(__doc__, "video", minutes=59, lr=0.02)
     args.add_argument("--clips", type=int, default=1200)
     args.add_argument("--batch", type=int, default=8)
     options = args.parse_args()
