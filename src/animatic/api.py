@@ -1,6 +1,6 @@
 """Animatic from Python: the one place where the cascade meets an engine.
 
-    for clip in animatic.make("a red boat sails under a night sky"):
+    for clip in animatic.make("an orange rocket takes off into the night sky"):
         print(clip.path, clip.caption)
 
 Everything is checked before torch is imported, and before any model loads.
