@@ -35,6 +35,7 @@ def live_parameters() -> int:
     return sum(issubclass(type(thing), torch.nn.Parameter) for thing in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_components_leave_when_their_phase_ends(rig: Rig, tmp_path: Path) -> None:
     before = live_parameters()
     resident: set[str] = set()
@@ -71,6 +72,7 @@ def test_events_tell_the_whole_story(rig: Rig, tmp_path: Path) -> None:
     assert len([e for e in events if isinstance(e, Clip)]) == 1
 
 
+@pytest.mark.slow
 def test_a_shot_does_not_depend_on_its_company(rig: Rig, tmp_path: Path) -> None:
     mine, other = shot("a red boat", seed=3), shot("a blue cat", seed=8)
 
@@ -92,6 +94,7 @@ def test_global_randomness_is_neither_used_nor_disturbed(rig: Rig, tmp_path: Pat
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_stopping_midway_leaves_no_files_and_no_weights(rig: Rig, tmp_path: Path) -> None:
     before = live_parameters()
     events = rig.events([shot("a red boat")], tmp_path)
@@ -104,6 +107,7 @@ def test_stopping_midway_leaves_no_files_and_no_weights(rig: Rig, tmp_path: Path
     assert live_parameters() == before
 
 
+@pytest.mark.slow
 def test_shots_that_share_a_caption_encode_it_once(rig: Rig, tmp_path: Path) -> None:
     shots = [shot("a red boat", seed=seed, caption=CAPTION) for seed in (1, 2)]
     ended = [e for e in rig.events(shots, tmp_path) if isinstance(e, PhaseEnded)]

@@ -70,6 +70,7 @@ def test_still_is_the_stock_flux_pipelines(which: str, request: pytest.FixtureRe
     assert np.array_equal(ours, np.asarray(stock))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["rig", "other_rig"])
 @pytest.mark.parametrize("scheduler", ["dpm", "ddim"])
 @pytest.mark.parametrize("dynamic", [True, False])

@@ -6,6 +6,7 @@ interrupted run leaves no half file. Knows nothing of what the files hold.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -80,15 +81,14 @@ def check_writable(folder: Path, need: int) -> None:
 
 def _part(folder: Path, data: bytes) -> Path:
     descriptor, name = tempfile.mkstemp(dir=folder, prefix=".animatic-", suffix=".part")
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.unlink, name)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o666 & ~_umask())
-    except BaseException:
-        os.unlink(name)
-        raise
+        undo.pop_all()
     return Path(name)
 
 
