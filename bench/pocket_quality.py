@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from animatic import api, media
-from animatic.core import Clip, Event
+from animatic.core import Clip
 from training.pocket.oracle import judge, judge_still
 from training.pocket.text import prompt, told
 
@@ -121,10 +121,6 @@ def show(table: dict[str, Any]) -> None:
             print(f"{name:32} {row['median']:>6.1f}   ({tenth})   gate {row['gate']:.0f}   {verdict}")
 
 
-def make(wishes: Sequence[api.Wish], out: Path) -> Iterator[Event]:
-    yield from api.run(api.prepare(wishes), out)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--prompts", type=int, default=100)
@@ -136,7 +132,7 @@ def main() -> None:
     out = options.out or Path(tempfile.mkdtemp(prefix="pocket-quality-"))
     begun = time.monotonic()
     wishes = [api.Wish(one.sentence, preset="pocket", seed=seed) for seed, one in enumerate(questions)]
-    clips = {clip.record["seed"]: clip for clip in make(wishes, out) if isinstance(clip, Clip)}
+    clips = {clip.record["seed"]: clip for clip in api.run(api.prepare(wishes), out) if isinstance(clip, Clip)}
     seconds = time.monotonic() - begun
     scores = [score(one, clips[seed]) for seed, one in enumerate(questions)]
     table = summary(scores)

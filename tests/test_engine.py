@@ -63,6 +63,9 @@ def test_events_tell_the_whole_story(rig: Rig, tmp_path: Path) -> None:
     begun = [e.phase for e in events if isinstance(e, PhaseBegun)]
     ended = [e.phase for e in events if isinstance(e, PhaseEnded)]
     assert begun == ended and begun[-1] == "file.write"
+    loads = [i for i, e in enumerate(events) if isinstance(e, Loaded) and e.component == "video.tokenizer"]
+    video = next(i for i, e in enumerate(events) if isinstance(e, StageBegun) and e.stage == "video")
+    assert loads[0] < video < loads[1], "first borrowed to count the caption, then loaded for the video"
     steps = [(e.phase, e.step, e.steps) for e in events if isinstance(e, Step)]
     assert steps == [(f"{stage}.denoise", i, 3) for stage in ("image", "video") for i in (1, 2, 3)]
     previews = [e.preview.shape for e in events if isinstance(e, Step)]

@@ -49,11 +49,6 @@ class Shot:
         """The resolved value of an option by its dotted name; a wrong name is a bug and raises KeyError."""
         return self.options[name]
 
-    def of(self, stage: Stage) -> dict[str, Value]:
-        """The options of one stage, without the stage's name."""
-        prefix = f"{stage}."
-        return {name.removeprefix(prefix): value for name, value in self.options.items() if name.startswith(prefix)}
-
 
 def stage_seed(seed: int, stage: Stage) -> int:
     """The seed of one stage of a shot: independent streams, so that no stage's draws depend on another's."""

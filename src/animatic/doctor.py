@@ -38,8 +38,9 @@ def _rows() -> Iterator[tuple[str, Text]]:
     yield "cache", Text(str(_cache()))
     for name in PACKAGES:
         yield name, _version(name)
-    for preset in catalog.presets().values():
-        yield f"preset {preset.name}", _preset(preset.name in {p.name for p in catalog.installed()}, preset.name)
+    installed = {preset.name for preset in catalog.installed()}
+    for name in catalog.presets():
+        yield f"preset {name}", _preset(name in installed, name)
 
 
 def _gpu(here: machine.Machine) -> Text:

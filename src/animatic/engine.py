@@ -16,6 +16,7 @@ import transformers
 
 from animatic import machine
 from animatic.core import (
+    Action,
     Component,
     Event,
     Evict,
@@ -78,15 +79,15 @@ class LocalEngine:
         gc.collect()
         gc.freeze()
         try:
-            for kind, actions in groupby(plan.actions, key=type):
+            for kind, actions in groupby(enumerate(plan.actions), key=lambda numbered: type(numbered[1])):
                 if kind is Evict:
-                    components = [action.component for action in actions]  # type: ignore[union-attr]
+                    components = [action.component for _, action in actions if isinstance(action, Evict)]
                     self._residency.evict(components)
                     yield from (Evicted(component.name) for component in components)
                     continue
-                for action in actions:
+                for number, action in actions:
                     if isinstance(action, Load):
-                        yield from stages.begin(_stage_after(plan, action))
+                        yield from stages.begin(_next_stage(plan.actions[number:]))
                         yield self._load(action.component)
                     elif isinstance(action, Run):
                         yield from stages.begin(action.phases[0].stage)
@@ -199,10 +200,9 @@ def _owner(phase: Phase) -> _Name:
     return phase.stage, phase.recipe["model"]
 
 
-def _stage_after(plan: Plan, load: Load) -> Stage:
-    """The stage of the phase that a load is for."""
-    later = plan.actions[plan.actions.index(load) :]
-    return next(action.phases[0].stage for action in later if isinstance(action, Run))
+def _next_stage(actions: Sequence[Action]) -> Stage:
+    """The stage of the next phase: what a load is for."""
+    return next(action.phases[0].stage for action in actions if isinstance(action, Run))
 
 
 def _numbered(results: Iterator[Step | Made]) -> Iterator[tuple[int, Step | Made]]:

@@ -9,8 +9,7 @@ AnimaticError
 │   └── PresetError       an unknown or malformed preset
 ├── WeightsError          weights that are missing, damaged, pickled or of another shape (exit code 3)
 ├── CapacityError         what cannot fit in memory (exit code 4)
-├── OutputError           the output folder cannot be written, or a file would be overwritten (exit code 5)
-└── ModelError            a model produced something unusable (exit code 6)
+└── OutputError           the output folder cannot be written (exit code 5)
 """
 
 from __future__ import annotations
@@ -59,10 +58,6 @@ class CapacityError(AnimaticError):
 
 class OutputError(AnimaticError):
     exit_code = 5
-
-
-class ModelError(AnimaticError):
-    exit_code = 6
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
