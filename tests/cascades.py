@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from animatic import pipeline
+from animatic.budget import Budget
 from animatic.core import Event, Shot
-from animatic.engine import Installed, LocalEngine
+from animatic.device import Accounted, Cpu, Device
+from animatic.engine import LocalEngine
+from animatic.estimate import Estimator, Rates
+from animatic.history import History
 from animatic.options import resolve
 from animatic.outputs import Outputs
-from animatic.spec import PHASES, ModelSpec, Preview
+from animatic.plan import Capacity
+from animatic.spec import PHASES, Model, Models, ModelSpec, Preview
 from animatic.store import Store
 from tests import tiny
 
@@ -33,21 +38,35 @@ OPTIONS = {
 PREVIEW = Preview(tuple((0.01 * c, 0.02, 0.03) for c in range(16)), (0.5, 0.5, 0.5))
 
 
+ROOMY = Capacity(1 << 40, 0, 1e9, 1e9, unified=True)
+
+
 @dataclass(frozen=True)
 class Rig:
-    """Three tiny models."""
+    """Three tiny models. `accounted`: bytes of device memory that are counted and enforced; None: the plain CPU."""
 
     chat: Path
     flux: Path
     cogvideox: Path
+    accounted: int | None = None
+    host: int = 1 << 40
 
     @property
-    def models(self) -> pipeline.Models:
+    def models(self) -> Models:
         named = {"refine": ("chat", self.chat), "image": ("flux", self.flux), "video": ("cogvideox", self.cogvideox)}
         return {stage: _model(stage, family, folder) for stage, (family, folder) in named.items()}  # type: ignore[misc]
 
-    def engine(self) -> LocalEngine:
-        return LocalEngine(Installed(model.spec, model.folder) for model in self.models.values())
+    @property
+    def budget(self) -> Budget:
+        capacity = ROOMY
+        if self.accounted is not None:
+            capacity = Capacity(self.accounted, self.host, 1e9, 5e9)
+        return Budget("test", "a test's device", capacity, Rates(1e11, 1e10), capacity.device)
+
+    def engine(self, history: History | None = None) -> LocalEngine:
+        models, budget = self.models, self.budget
+        device: Device = Cpu() if self.accounted is None else Accounted(self.accounted)
+        return LocalEngine(models, device, budget, Estimator(models, budget.rates, history or History(), budget.device))
 
     def store(self, folder: Path) -> Store:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +89,7 @@ def shot(prompt: str = "a red boat", seed: int = 0, caption: str | None = None, 
     return Shot(prompt, seed, "tiny", resolve(OPTIONS, dotted), caption)
 
 
-def _model(stage: Any, family: str, folder: Path) -> pipeline.Model:
+def _model(stage: Any, family: str, folder: Path) -> Model:
     parts = dict.fromkeys(part for needed in PHASES[family].values() for part in needed)
     spec = ModelSpec(stage, family, str(folder), components=dict.fromkeys(parts, 0), preview=PREVIEW)
-    return pipeline.Model(spec, folder, pipeline.digests(spec, folder))
+    return Model(spec, folder, pipeline.digests(spec, folder))

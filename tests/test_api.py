@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import animatic
-from animatic import api, machine, media
+from animatic import api, budget, machine, media, prepare
 from animatic.errors import (
     AnimaticError,
     CapacityError,
@@ -23,6 +23,7 @@ from animatic.errors import (
     PromptError,
     WeightsError,
 )
+from animatic.history import History
 
 
 @pytest.fixture
@@ -87,12 +88,26 @@ def test_without_a_preset_it_is_pocket_and_says_what_to_pull(tmp_path: Path) -> 
     assert "toy" in notice.text and "animatic models" in notice.text  # type: ignore[attr-defined]
 
 
+GIB = 2**30
+
+
+def card(gib: float) -> machine.Machine:
+    nbytes = int(gib * GIB)
+    return machine.Machine(2, 64 * GIB, 60 * GIB, "NVIDIA L4", nbytes, "580.1", 0, nbytes)
+
+
 @pytest.mark.parametrize(
-    ("gpu", "advice"), [(150, "animatic models pull flux-cogvideox"), (12, "more memory"), (None, "GPU")]
+    ("here", "advice"),
+    [
+        (card(24), "animatic models pull flux-cogvideox"),
+        (card(6), "animatic models pull flux-cogvideox"),
+        (card(3), "more memory"),
+        (machine.Machine(2, 24 * GIB, 20 * GIB), "a GPU is needed"),
+    ],
 )
-def test_the_advice_suits_the_machine(gpu: int | None, advice: str) -> None:
-    memory = None if gpu is None else gpu * 10**9
-    assert advice in api._advice(machine.Machine(cores=2, host_bytes=24 * 10**9, host_free=0, gpu_bytes=memory))
+def test_the_advice_suits_the_machine(here: machine.Machine, advice: str, tmp_path: Path) -> None:
+    history = History(tmp_path / "none.json")
+    assert advice in prepare._advice(budget.of_machine(here, None, None, history), history)
 
 
 def test_a_sentence_out_of_pockets_world_is_told_its_words(tmp_path: Path) -> None:
@@ -102,21 +117,48 @@ def test_a_sentence_out_of_pockets_world_is_told_its_words(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("prompt", ["the night sky", "A Boat", "two cats!"])
 def test_a_sentence_of_pockets_world_is_not_lectured(prompt: str) -> None:
-    preset, notices = api._preset(api.Wish(prompt, preset="pocket"))
-    assert preset.name == "pocket" and notices == []
+    assert prepare.prepare([api.Wish(prompt, preset="pocket")]).notices == ()
 
 
-def test_what_cannot_fit_is_refused_with_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = machine.Machine(cores=2, host_bytes=30_000_000, host_free=0)
-    monkeypatch.setattr(machine, "probe", lambda: small)
-    with pytest.raises(CapacityError, match=r"of pocket needs 0\.\d GiB and this machine has 0\.0 GiB"):
-        api.stream("a red boat", preset="pocket", out=tmp_path)
+def test_what_cannot_fit_is_refused_with_the_numbers(tmp_path: Path) -> None:
+    with pytest.raises(CapacityError, match=r"video.decode needs 0\.3 GiB .* budget is 100 MiB: grant --memory"):
+        api.stream("a red boat", preset="pocket", memory=budget.LIBRARIES + (100 << 20), out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({"memory": 1 << 50}, r"--memory 1048576\.0 GiB is more than the .* that are there"),
+        ({"memory": 1 << 20}, r"--memory 0\.0 GiB is less than the 0\.7 GiB that Python"),
+        ({"host_memory": 1 << 50}, "--host-memory"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused(limits: dict[str, int], says: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=says):
+        api.stream("a red boat", preset="pocket", out=tmp_path, **limits)
 
 
 def test_takes_count_the_seed_up() -> None:
-    wish = api.Wish("a red boat", preset="pocket", seed=7, takes=3)
-    shots = api._shots(wish, api._preset(wish)[0])
+    shots = prepare.prepare([api.Wish("a red boat", preset="pocket", seed=7, takes=3)]).shots
     assert [shot.seed for shot in shots] == [7, 8, 9] and len({shot.id for shot in shots}) == 3
+
+
+@pytest.mark.parametrize(("gib", "tiled"), [(24, "off"), (12, "on"), (6, "on")])
+def test_the_vae_is_tiled_where_it_would_not_fit_and_never_by_what_is_free(gib: int, tiled: str) -> None:
+    def resolved(**limits: Any) -> Any:
+        wish = api.Wish("a boat", preset="flux-cogvideox", **limits)
+        return prepare.prepare([wish], "RTX 4090").shots[0].option("video.vae_tiling")
+
+    assert resolved(memory=gib * GIB) == tiled
+    assert resolved() == "off"
+
+
+def test_plans_say_what_would_fit_on_a_card_that_is_not_at_hand() -> None:
+    foretold = api.plan("a boat", preset="flux-cogvideox", gpu="RTX 4070", shots=2)
+    assert foretold.plan.forecast.peak_device <= foretold.memory < 12 * GIB
+    assert foretold.shots == 2 and foretold.seconds > 60
+    quick = api.plan("a boat", preset="flux-cogvideox", gpu="H200")
+    assert quick.seconds < foretold.seconds / 2
 
 
 def test_wrong_arguments_are_python_errors() -> None:

@@ -27,6 +27,17 @@ def run(
     return int(stopped.value.code or 0), shown.out, shown.err
 
 
+def test_verify_reads_all_weights_and_finds_what_is_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = run(["models", "verify", "pocket"], capsys, monkeypatch)
+    assert code == 0
+    assert "8 components" in out and "all whole" in out
+    assert "image.text_encoder_2 and video.text_encoder hold the same" in " ".join(out.split())
+    code, _, err = run(["models", "verify", "flux-cogvideox"], capsys, monkeypatch)
+    assert code == 3 and "animatic models pull" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -64,7 +75,8 @@ def test_models_lists_licences_sizes_and_what_fits(
 ) -> None:
     code, out, _ = run(["models"], capsys, monkeypatch)
     assert code == 0
-    for word in ("flux-cogvideox", "pocket", "FLUX.1-dev", "no commercial use", "Apache-2.0", "image.denoise", "GB"):
+    words = ("flux-cogvideox", "pocket", "FLUX.1-dev", "no commercial use", "Apache-2.0", "streamed in", "GiB", "GB")
+    for word in words:
         assert word in out
 
 
@@ -85,7 +97,7 @@ def test_doctor_tells_the_machine_and_the_versions(
 def test_doctor_gives_the_install_line_for_a_gpu_torch_does_not_see(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("animatic.machine._gpu", lambda: ("NVIDIA H200", 150 * 10**9, "580.1"))
+    monkeypatch.setattr("animatic.machine._gpu", lambda: ("NVIDIA H200", 150 * 10**9, "580.1", 149 * 10**9))
     monkeypatch.setattr("animatic.doctor._torch_sees", lambda: False)
     _, out, _ = run(["doctor"], capsys, monkeypatch)
     assert "NVIDIA H200" in out and "uv pip install --torch-backend=auto" in out

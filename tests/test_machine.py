@@ -88,7 +88,7 @@ def test_cpu_time_limits_the_cores(root: Path, quota: str, cores: int | None) ->
     assert machine._quota() == cores
 
 
-TABLE = "0, GPU-aaa, NVIDIA L4, 23034, 550.54\n1, GPU-bbb, NVIDIA H100 80GB HBM3, 81559, 550.54\n"
+TABLE = "0, GPU-aaa, NVIDIA L4, 23034, 550.54, 22000\n1, GPU-bbb, NVIDIA H100 80GB HBM3, 81559, 550.54, 81000\n"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_gpu_is_the_one_that_cuda_numbers_first(visible: str | None, name: s
     found = machine._first_gpu(TABLE, visible)
     assert (found and found[0]) == name
     if name == "NVIDIA L4":
-        assert found == ("NVIDIA L4", 23034 << 20, "550.54")
+        assert found == ("NVIDIA L4", 23034 << 20, "550.54", 22000 << 20)
 
 
 @pytest.mark.parametrize("table", ["", "No devices were found", "0, GPU-aaa, NVIDIA GB10, [N/A], 580.1"])

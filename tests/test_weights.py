@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -191,56 +189,21 @@ def test_no_weights_and_no_folder(tmp_path: Path) -> None:
         weights.inspect(tmp_path)
 
 
-def sha(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_the_digest_of_one_file_is_its_sha256(tmp_path: Path) -> None:
-    path = save(tmp_path / "model.safetensors", a=3)
-    assert weights.digest(tmp_path) == sha(path)
-
-
-def test_the_digest_of_shards_depends_on_each(tmp_path: Path) -> None:
-    before = weights.digest(shards(tmp_path))
-    safetensors.numpy.save_file({"b": np.ones(5, np.float32)}, tmp_path / "model-00002-of-00002.safetensors")
-    assert weights.digest(tmp_path) != before
-
-
-def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = save(tmp_path / "model.safetensors", a=3)
-    first = weights.digest(tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setattr(weights.hashlib, "file_digest", None)
-        assert weights.digest(tmp_path) == first  # hashing again would fail
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
-    os.utime(path, ns=(0, 0))  # of the same size, but of another time
-    assert weights.digest(tmp_path) == sha(path) != first
-
-
-def test_a_broken_or_unwritable_cache_only_costs_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = save(tmp_path / "model.safetensors", a=3)
-    cache = tmp_path / "cache.json"
-    monkeypatch.setattr(weights, "_cache_file", lambda: cache)
-    for text in ("{", "[]"):
-        cache.write_text(text)
-        assert weights.digest(tmp_path) == sha(path)
-    monkeypatch.setattr(weights, "_cache_file", lambda: path / "inside/a/file.json")
-    assert weights.digest(tmp_path) == sha(path)
-
-
-def test_the_hugging_face_cache_names_files_by_their_digest(tmp_path: Path) -> None:
-    blob = tmp_path / "blobs" / ("ab" * 32)
-    save(blob, a=1)
-    (tmp_path / "snapshots").mkdir()
-    (tmp_path / "snapshots/model.safetensors").symlink_to(blob)
-    assert weights.digest(tmp_path / "snapshots") == "ab" * 32
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "U8", "I64"])
+def test_what_cannot_be_cast_is_refused_by_name(tmp_path: Path, dtype: str) -> None:
+    entry = {"dtype": dtype, "shape": [8], "data_offsets": [32, 32 + weights.BITS[dtype]]}
+    write(tmp_path / "model.safetensors", {"a": f32(0, 32), "b.weight": entry}, bytes(32 + weights.BITS[dtype]))
+    tensors = weights.inspect(tmp_path)
+    with pytest.raises(WeightsError, match=rf"model\.safetensors: b\.weight is {dtype}, where BF16, .* is wanted"):
+        weights.check_dtypes(tensors)
+    weights.check_dtypes(tensors[:1])
+    weights.check_dtypes(tensors, {"F32", dtype})
 
 
 def test_torch_is_not_needed() -> None:
     code = (
-        "import sys, animatic.weights, animatic.catalog, animatic.machine, animatic.pull\n"
+        "import sys, animatic.weights, animatic.reader, animatic.digest\n"
+        "import animatic.catalog, animatic.machine, animatic.pull\n"
         "sys.exit(bool({'torch', 'transformers', 'diffusers', 'huggingface_hub'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -30,14 +30,13 @@ from animatic.spec import (
     ModelStage,
     Preset,
     Preview,
-    fits,
     largest,
     needs,
 )
 
 __all__ = [
     "MODEL_STAGES", "PHASES", "POCKET", "ModelSpec", "ModelStage", "Preset", "Preview", "choose", "complete",
-    "fits", "installed", "largest", "locate", "needs", "preset", "presets", "register",
+    "configs", "installed", "largest", "locate", "needs", "preset", "presets", "register",
 ]  # fmt: skip
 
 PACKAGE = Path(__file__).parent
@@ -77,6 +76,7 @@ class _ModelTable(_Table):
     components: dict[str, int] = {}
     disk: dict[str, int] = {}
     activations: dict[str, int] = {}
+    config: dict[str, dict[str, Any]] = {}
     options: dict[str, str | int | float | bool] = {}
     geometry: _GeometryTable | None = None
     preview: _PreviewTable | None = None
@@ -98,7 +98,9 @@ class _PresetTable(_Table):
     file: _FileTable = _FileTable()
 
 
-OF_ONE_MODEL = ("revision", "aliases", "licence", "licence_url", "commercial", "gated", "components", "disk")
+OF_ONE_MODEL = (
+    "revision", "aliases", "licence", "licence_url", "commercial", "gated", "components", "disk", "config",
+)  # fmt: skip
 """What `extends` does not hand down to another repository: facts about one model, not about its family."""
 
 
@@ -214,7 +216,7 @@ _KNOWN_TABLES: dict[str, type[BaseModel]] = {
 def _spec(stage: ModelStage, table: _ModelTable, file: Path) -> ModelSpec:
     parts = [part for needed in PHASES[table.family].values() for part in needed]
     verbs = [*PHASES[table.family], "decode_tiled"]
-    for what, known in (("components", parts), ("disk", parts), ("activations", verbs)):
+    for what, known in (("components", parts), ("disk", parts), ("config", parts), ("activations", verbs)):
         for key in getattr(table, what):
             if key not in known:
                 raise PresetError(f"unknown key '{stage}.{what}.{key}': {nearest(key, known)}")
@@ -294,10 +296,28 @@ def installed() -> tuple[Preset, ...]:
     return tuple(p for p in presets().values() if all(locate(spec) for spec in p.models.values()))
 
 
-def choose(candidates: Iterable[Preset], memory: int) -> Preset:
-    """The candidate of the highest rank whose largest phase fits in `memory` bytes, else pocket."""
-    fitting = [p for p in candidates if fits(p, memory)]
+def choose(candidates: Iterable[Preset], fits: Callable[[Preset], bool]) -> Preset:
+    """The candidate of the highest rank that fits, else pocket; of equal ranks the one that needs the least."""
+    fitting = [p for p in candidates if fits(p)]
     return max(fitting, key=lambda p: (p.rank, -largest(p)[1])) if fitting else preset("pocket")
+
+
+def configs(spec: ModelSpec) -> dict[str, Mapping[str, Any]]:
+    """The configuration of each weighty part, as far as it is known: its `config.json` where the model is on this
+    machine, else what the preset says; the file wins key by key.
+    """
+    folder = locate(spec)
+    found = {part: _configuration(folder / spec.folder_of(part)) if folder else {} for part in spec.weights}
+    return {part: {**spec.config.get(part, {}), **config} for part, config in found.items()}
+
+
+def _configuration(folder: Path) -> dict[str, Any]:
+    """What `config.json` says; nothing, if it is damaged: whoever loads it says so."""
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def register(repo: str, folder: Path) -> None:

@@ -14,9 +14,13 @@ from rich.console import Console
 
 from animatic import media
 from animatic.core import Clip, Event, Notice, Step
-from animatic.errors import AnimaticError
+from animatic.errors import AnimaticError, OptionError
 from animatic.geometry import parse_size
 from animatic.options import parse
+from animatic.sizes import parse_bytes
+
+MEMORY = "Memory that models may take where they run, such as 12GiB."
+HOST_MEMORY = "Main memory that models may take, such as 32GiB."
 
 app = typer.Typer(
     name="animatic",
@@ -48,6 +52,8 @@ def make(
     frames: Annotated[int | None, typer.Option(help="The clip's frames.")] = None,
     caption: Annotated[str | None, typer.Option(help="Your own paragraph; skips the chat model.")] = None,
     image: Annotated[Path | None, typer.Option(help="Your own still; skips the image model.")] = None,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help=MEMORY)] = None,
+    host_memory: Annotated[str | None, typer.Option(metavar="SIZE", help=HOST_MEMORY)] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="STAGE.OPTION=VALUE", help="Any option.")] = None,
     out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("outputs"),
     json_: Annotated[bool, typer.Option("--json", help="Print what happens as JSON lines.")] = False,
@@ -56,13 +62,68 @@ def make(
     """Make a video from one short sentence."""
     from animatic.api import stream
 
+    wish = {"preset": preset, "seed": seed, "takes": takes, "options": _options(words, size, frames, set_)}
+    budget = _budget(memory, host_memory)
+    _show(stream(prompt, **wish, **budget, caption=caption, image=image, out=out), json_, quiet)
+
+
+@app.command()
+def plan(
+    prompt: Annotated[str, typer.Argument(help="What the clip should show; any will do.")] = "",
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="A text file with one prompt a line.")] = None,
+    shots: Annotated[int, typer.Option(help="How many clips of each prompt.")] = 1,
+    preset: Annotated[str | None, typer.Option(help="Which models; see: animatic models")] = None,
+    gpu: Annotated[str | None, typer.Option(help='A card that need not be at hand, such as "RTX 4070".')] = None,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help=MEMORY)] = None,
+    host_memory: Annotated[str | None, typer.Option(metavar="SIZE", help=HOST_MEMORY)] = None,
+    words: Annotated[int | None, typer.Option(help="The most words of the paragraph.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="The clip's size.")] = None,
+    frames: Annotated[int | None, typer.Option(help="The clip's frames.")] = None,
+    caption: Annotated[str | None, typer.Option(help="Your own paragraph; skips the chat model.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Your own still; skips the image model.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="STAGE.OPTION=VALUE", help="Any option.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the timeline into an SVG file.")] = None,
+) -> None:
+    """Say what making clips would take: will it fit, how long will it take. Runs no model and downloads nothing."""
+    if prompt and file:
+        raise OptionError("a prompt and --file are two answers to one question: give one of them")
+    from animatic import api
+
+    options, budget = _options(words, size, frames, set_), _budget(memory, host_memory)
+    outlook = api.plan(
+        prompt, file=file, shots=shots, preset=preset, gpu=gpu, options=options, caption=caption, image=image, **budget
+    )
+    if svg is not None:
+        from animatic import files, picture
+
+        files.write(svg, picture.svg(outlook).encode())
+    if json_:
+        print(json.dumps(outlook.as_dict(), ensure_ascii=False))
+        return
+    from animatic.timeline import table
+
+    console = Console(highlight=False)
+    console.print(table(outlook))
+    if svg is not None:
+        console.print(f"\n→ {svg}", soft_wrap=True, markup=False)
+
+
+def _options(words: int | None, size: str | None, frames: int | None, set_: list[str] | None) -> dict[str, Any]:
+    """The options that were given, by dotted name."""
     options: dict[str, Any] = {"refine.words": words, "video.num_frames": frames}
     if size:
         options["video.width"], options["video.height"] = parse_size(size)
     chosen = {name: value for name, value in options.items() if value is not None}
-    chosen |= dict(parse(assignment) for assignment in set_ or [])
-    wish = {"preset": preset, "seed": seed, "takes": takes, "options": chosen}
-    _show(stream(prompt, **wish, caption=caption, image=image, out=out), json_, quiet)
+    return chosen | dict(parse(assignment) for assignment in set_ or [])
+
+
+def _budget(memory: str | None, host_memory: str | None) -> dict[str, int | None]:
+    """The granted memory in bytes, as a wish takes it."""
+    return {
+        "memory": parse_bytes(memory, "--memory") if memory is not None else None,
+        "host_memory": parse_bytes(host_memory, "--host-memory") if host_memory is not None else None,
+    }
 
 
 def _show(events: Iterator[Event], as_json: bool, quiet: bool) -> None:
@@ -128,6 +189,14 @@ def pull(
     from animatic.listing import pull_preset
 
     pull_preset(preset, local or [], yes, Console())
+
+
+@models_app.command()
+def verify(preset: Annotated[str, typer.Argument(help="The preset whose weights to read.")]) -> None:
+    """Read all of a preset's weights: say whether they are whole, and which of them are the same."""
+    from animatic.listing import verify_preset
+
+    verify_preset(preset, Console())
 
 
 @app.command()

@@ -58,18 +58,46 @@ def stage_seed(seed: int, stage: Stage) -> int:
 # ------------------------------------------------------------------------------------------------- what is to be run
 
 
-@dataclass(frozen=True)
+Subset = Literal["whole", "modulation", "rest"]
+"""Which of a transformer's tensors: all, those of its adaptive norms (`spec.MODULATION`), or all but those."""
+
+
+@dataclass(frozen=True, eq=False)
 class Component:
     """One set of weights (or a tokenizer, or a scheduler's configuration): the unit of memory.
 
+    Two components are equal when they hold the same tensors in the same dtype, whatever they are called: one T5 may
+    be the text encoder of two models.
+
     name     "image.transformer": the stage whose model it belongs to, and its part there
     model    which model: repository and revision, or folder
+    holds    what it holds: a digest where the files are known, else model and part
+    subset   which of the part's tensors
     nbytes   bytes it takes in device memory
+    disk     bytes read from its files to load it
+    host     bytes it takes in main memory, where it runs on the CPU beside a GPU; then it takes no device memory
+    blocks   bytes of each of its repeated blocks in device memory, in the order they run; empty: it has none that
+             could be streamed
     """
 
     name: str
     model: str
     nbytes: int = 0
+    disk: int = 0
+    blocks: tuple[int, ...] = ()
+    subset: Subset = "whole"
+    holds: str = ""
+    host: int = 0
+
+    @property
+    def identity(self) -> tuple[str, Subset]:
+        return self.holds or f"{self.model}/{self.part}", self.subset
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Component) and self.identity == other.identity
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
 
     @property
     def stage(self) -> Stage:
@@ -84,9 +112,11 @@ class Component:
 class Phase:
     """What runs between two memory decisions, for one shot. Its artifact is named by recipe and inputs.
 
-    makes    the kind of its artifact: caption, embeddings, latents, still, anchor or frames
+    makes    the kind of its artifact: caption, embeddings, tables, latents, still, anchor or frames
     recipe   everything its result depends on besides its inputs, as JSON-able data
     inputs   the phases whose artifacts it reads
+    aids     more phases whose artifacts it reads; they follow from its recipe and inputs, and only how it is
+             computed depends on them, not what: they are no part of its key
     """
 
     name: str
@@ -95,6 +125,7 @@ class Phase:
     recipe: Mapping[str, Any]
     components: tuple[Component, ...] = ()
     inputs: tuple[Phase, ...] = ()
+    aids: tuple[Phase, ...] = ()
 
     @property
     def by_content(self) -> bool:
@@ -110,21 +141,52 @@ class Phase:
         return self.name.partition(".")[2]
 
 
+# ------------------------------------------------------------------------------------------------ what will be done
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a component is while it is loaded. The default: all of it in device memory.
+
+    streamed   its blocks come one after another, through two slots of device memory, whenever they run
+    resident   how many of a streamed component's blocks stay in device memory all the same, evenly spaced
+    source     where streamed blocks come from at every pass: the disk, or a copy that is kept in host memory
+    """
+
+    streamed: bool = False
+    resident: int = 0
+    source: Literal["disk", "host"] = "disk"
+
+
+RESIDENT = Placement()
+
+
 @dataclass(frozen=True)
 class Load:
+    """Begin to bring a component in; the next Run that needs it waits. `source`: the disk, or its host copy."""
+
     component: Component
+    placement: Placement = RESIDENT
+    source: Literal["disk", "host"] = "disk"
 
 
 @dataclass(frozen=True)
 class Evict:
+    """Drop a component from device memory. `keep`: a copy of it stays in host memory, for a later Load."""
+
     component: Component
+    keep: bool = False
 
 
 @dataclass(frozen=True)
 class Run:
-    """One phase for many shots, all with the same components."""
+    """One phase for many shots, all with the same components.
+
+    lockstep   how many shots go through each streamed block together, before the next block comes
+    """
 
     phases: tuple[Phase, ...]
+    lockstep: int = 1
 
     @property
     def name(self) -> str:
@@ -135,10 +197,55 @@ Action = Load | Evict | Run
 
 
 @dataclass(frozen=True)
+class Span:
+    """What one lane does for a while; seconds count from the plan's beginning.
+
+    lane     "load" or "run"
+    name     the component's or the phase's
+    nbytes   read from the disk or the host's copy, by loads and by runs that stream
+    device   bytes of device memory in use or reserved while a run goes on, its workspace included; 0 for loads
+    waited   seconds a run's lane stood still before it, for its components
+    """
+
+    lane: Literal["load", "run"]
+    name: str
+    begin: float
+    end: float
+    nbytes: int = 0
+    device: int = 0
+    waited: float = 0.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a plan is expected to take: the timeline of both lanes, and the peaks, in bytes."""
+
+    spans: tuple[Span, ...] = ()
+    peak_device: int = 0
+    peak_host: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """From the first load to the end of the last run."""
+        return max((span.end for span in self.spans), default=0.0)
+
+    @property
+    def exposed(self) -> float:
+        """Seconds of loading that no computing hides."""
+        return sum(span.waited for span in self.spans)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that loads and streams move."""
+        return sum(span.nbytes for span in self.spans)
+
+
+@dataclass(frozen=True)
 class Plan:
     """What will be in memory when: a list of actions, decided before anything runs."""
 
     actions: tuple[Action, ...]
+    forecast: Forecast = Forecast()
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -221,13 +328,19 @@ class Step(Event):
 
 @dataclass(frozen=True)
 class PhaseEnded(Event):
-    """`peak` is the most memory in bytes while it ran: on the GPU, else of the process. `hit`: it was already made."""
+    """A phase of a shot is done.
+
+    peak   the most memory in bytes while it ran: on the GPU, else of the process
+    hit    it was already made
+    taken  what of it weights and work space took: what a plan foretells
+    """
 
     phase: str
     shot: str
     seconds: float
     peak: int
     hit: bool = False
+    taken: int = 0
 
 
 @dataclass(frozen=True)

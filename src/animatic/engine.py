@@ -1,12 +1,15 @@
-"""Plans and runs phases on this machine, and yields what happens. Only keys and artifacts go in and out."""
+"""Runs phases on this machine as a plan says, and yields what happens. Only keys and artifacts go in and out.
+
+Decides nothing: `plan.py` does. When memory runs out all the same, what was measured goes into the estimate, and the
+rest is planned anew, once.
+"""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +17,15 @@ import diffusers
 import torch
 import transformers
 
-from animatic import machine
+from animatic.budget import Budget, reduced
 from animatic.core import (
-    Action,
     Component,
     Event,
     Evict,
     Evicted,
     Load,
     Loaded,
+    Notice,
     Phase,
     PhaseBegun,
     PhaseEnded,
@@ -33,112 +36,178 @@ from animatic.core import (
     StageEnded,
     Step,
 )
+from animatic.device import Cpu, Device
+from animatic.errors import CapacityError
+from animatic.estimate import Estimator
+from animatic.lockstep import lockstep
 from animatic.models import family
-from animatic.models.base import Family, Made, Work
-from animatic.plan import plan
+from animatic.models.base import Family, Made, Work, Works
+from animatic.plan import Capacity, Demand, plan
 from animatic.residency import Residency
-from animatic.spec import ModelSpec
+from animatic.spec import Models
 from animatic.store import Store
 
-
-@dataclass(frozen=True)
-class Installed:
-    """A model and the folder it lies in."""
-
-    spec: ModelSpec
-    folder: Path
-
+MARGIN = 1.15
+"""What a phase that ran out of memory is taken to need, over what it had when it did: it was not at its peak yet."""
 
 _Name = tuple[Stage, str]
 """A model by its stage and identity."""
 
 
 class LocalEngine:
-    """Runs the phases of these models on one device: the GPU that torch sees, else the CPU."""
+    """Runs the phases of these models on one device, within a budget."""
 
-    def __init__(self, models: Iterable[Installed], device: str | None = None) -> None:
+    def __init__(self, models: Models, device: Device, budget: Budget, estimator: Estimator) -> None:
         _quiet()
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        here: dict[_Name, Installed] = {(model.spec.stage, model.spec.identity): model for model in models}
-        self._folders = {name: model.folder for name, model in here.items()}
-        self._families = {name: family(m.spec.family)(m.spec, self.device) for name, m in here.items()}
-        self._residency = Residency(self.device, self._bring)
+        here: dict[_Name, Any] = {(m.spec.stage, m.spec.identity): m for m in models.values() if m.folder is not None}
+        self._device = device
+        self._budget = budget
+        self._estimator = estimator
+        self._folders: dict[_Name, Path] = {name: model.folder for name, model in here.items()}
+        self._families = {name: family(m.spec.family)(m.spec, device.torch) for name, m in here.items()}
+        self._residency = Residency(device, self._source)
+        # What runs on the CPU beside a GPU is loaded there; it takes no device memory.
+        self._beside = Residency(Cpu(), self._source)
+
+    def _where(self, component: Component) -> Residency:
+        return self._beside if component.host else self._residency
+
+    def _close(self) -> None:
+        self._residency.close()
+        self._beside.close()
+
+    @property
+    def capacity(self) -> Capacity:
+        return self._budget.capacity
+
+    def demand(self, phase: Phase) -> Demand:
+        return self._estimator.demand(phase)
 
     def plan(self, phases: Sequence[Phase]) -> Plan:
-        return plan(phases, self._residency.resident)
+        return plan(phases, self.capacity, self.demand, self._residency.resident)
 
     def check(self, plan: Plan) -> None:
         """See that every component the plan loads is whole and of the right shape, reading headers only."""
         for component in dict.fromkeys(a.component for a in plan.actions if isinstance(a, Load)):
-            self._family(component).check(component.part, self._folder(component))
+            self._where(component).check(component)
 
     def run(self, plan: Plan, store: Store) -> Iterator[Event]:
-        """Carry the plan out. Whatever happens, nothing is resident afterwards."""
-        stages = _StageClock(plan)
+        """Carry the plan out. Whatever happens, nothing is resident afterwards, and no load goes on."""
         # What is alive now stays so: each eviction's collection need look only at what the run itself made.
         gc.collect()
         gc.freeze()
+        stages = _StageClock(plan)
         try:
-            for kind, actions in groupby(enumerate(plan.actions), key=lambda numbered: type(numbered[1])):
-                if kind is Evict:
-                    components = [action.component for _, action in actions if isinstance(action, Evict)]
-                    self._residency.evict(components)
-                    yield from (Evicted(component.name) for component in components)
-                    continue
-                for number, action in actions:
-                    if isinstance(action, Load):
-                        yield from stages.begin(_next_stage(plan.actions[number:]))
-                        yield self._load(action.component)
-                    elif isinstance(action, Run):
-                        yield from stages.begin(action.phases[0].stage)
-                        yield from self._run(action, store)
-                        yield from stages.end(action)
+            yield from self._carry_out_twice(plan, store, stages)
         finally:
             gc.unfreeze()
-            self._residency.evict(list(self._residency.resident))
+            self._close()
 
-    def _load(self, component: Component) -> Loaded:
-        begun = time.perf_counter()
-        self._residency.load(component)
-        return Loaded(component.name, component.nbytes, time.perf_counter() - begun)
+    def _carry_out_twice(self, plan: Plan, store: Store, stages: _StageClock) -> Iterator[Event]:
+        errand = _Errand(self, plan, store, stages)
+        try:
+            yield from errand.carry_out()
+            return
+        except torch.OutOfMemoryError as error:
+            what = errand.learn(error)
+        self._close()
+        yield Notice(f"{what}: planning anew")
+        again = _Errand(self, self.plan(_left(plan, store)), store, stages)
+        try:
+            yield from again.carry_out()
+        except torch.OutOfMemoryError as error:
+            raise CapacityError(f"{again.learn(error)}, also after planning anew: grant less with --memory, "
+                                "so that more is streamed, or choose a smaller size") from error  # fmt: skip
 
-    def _run(self, run: Run, store: Store) -> Iterator[Event]:
-        works = _missing(run, store)
+    def _source(self, component: Component) -> tuple[Family, Path]:
+        """Who knows how to load a component, and the model's folder."""
+        name = component.stage, component.model
+        return self._families[name], self._folders[name]
+
+
+class _Errand:
+    """One carrying out of one plan: what runs now, and what to learn when memory runs out in it."""
+
+    def __init__(self, engine: LocalEngine, plan: Plan, store: Store, stages: _StageClock) -> None:
+        self._plan = plan
+        self._store = store
+        self._stages = stages
+        self._engine = engine
+        self._device = engine._device
+        self._residency = engine._residency
+        self._now: Run | None = None
+
+    def carry_out(self) -> Iterator[Event]:
+        for action in self._plan.actions:
+            match action:
+                case Load(component, placement, source):
+                    self._engine._where(component).begin(component, placement, source)
+                case Evict(component, keep):
+                    self._engine._where(component).evict(component, keep)
+                    yield Evicted(component.name)
+                case Run():
+                    yield from self._stages.begin(action.phases[0].stage)
+                    yield from self._wait(action)
+                    self._now = action
+                    yield from self._run(action)
+                    self._now = None
+                    yield from self._stages.end(action)
+
+    def learn(self, error: torch.OutOfMemoryError) -> str:
+        """Put what was measured into the estimate, and say in a clause what happened."""
+        held = self._device.peak()
+        if self._now is None:
+            self._engine._budget = reduced(self._engine._budget, int(held / MARGIN))
+            return f"memory ran out while loading, with {held / 2**30:.1f} GiB in use"
+        expected = self._engine.demand(self._now.phases[0]).workspace
+        workspace = int(MARGIN * max(held - self._residency.device_bytes, expected))
+        for phase in self._now.phases:
+            self._engine._estimator.raise_workspace(phase, workspace)
+        first = next(iter(str(error).splitlines()), "")
+        return f"{self._now.name} ran out of memory at {held / 2**30:.1f} GiB ({first[:120]})"
+
+    def _wait(self, run: Run) -> Iterator[Event]:
+        for needed in run.phases[0].components:
+            for component, seconds in self._engine._where(needed).wait([needed]):
+                self._engine._estimator.note_load(component, seconds)
+                yield Loaded(component.name, component.nbytes, seconds)
+
+    def _run(self, run: Run) -> Iterator[Event]:
+        works = _missing(run, self._store)
         for phase in run.phases:
             if all(phase is not work.phase for work in works):
                 yield PhaseEnded(phase.name, phase.shot.id, 0.0, 0, hit=True)
-        if not works:
-            return
-        parts = self._residency.parts(run.phases[0].components)
-        method = getattr(self._families[_owner(run.phases[0])], run.phases[0].verb)
-        meter = _Meter(self.device)
-        yield PhaseBegun(run.name, works[0].phase.shot.id)
-        for done, result in _numbered(method(parts, works)):
-            if isinstance(result, Step):
-                yield result
-                continue
-            yield self._finish(result, store, meter)
-            if done < len(works):
-                meter = _Meter(self.device)
-                yield PhaseBegun(run.name, works[done].phase.shot.id)
+        size = max(run.lockstep, 1)
+        for first in range(0, len(works), size):
+            yield from self._run_together(run, works[first : first + size])
 
-    def _finish(self, made: Made, store: Store, meter: _Meter) -> PhaseEnded:
+    def _run_together(self, run: Run, works: Works) -> Iterator[Event]:
+        """Run one phase for some shots: through each block together if they are several, else one by one."""
+        parts: dict[str, Any] = {}
+        for component in run.phases[0].components:
+            parts |= self._engine._where(component).parts([component])
+        method = getattr(self._engine._families[_owner(run.phases[0])], run.phases[0].verb)
+        for work in works:
+            yield PhaseBegun(run.name, work.phase.shot.id)
+        if len(works) > 1:
+            results = lockstep([partial(method, parts, [work]) for work in works])
+        else:
+            results = method(parts, works)
+        meter = _Meter(self._device, self._residency, len(works))
+        for result in self._device.within(results):
+            yield result if isinstance(result, Step) else self._finish(result, meter)
+
+    def _finish(self, made: Made, meter: _Meter) -> PhaseEnded:
         phase = made.work.phase
-        seconds, peak = meter.read()
-        key = store.key(phase)
+        seconds, peak, workspace = meter.read()
+        key = self._store.key(phase)
         assert key is not None, f"{phase.name} ran before its inputs were there"
-        facts = {"phase": phase.name, "seconds": seconds, "peak": peak, "device": str(self.device)}
-        store.put(key, made.data, made.suffix, facts, made.identity)
-        return PhaseEnded(phase.name, phase.shot.id, seconds, peak)
-
-    def _bring(self, component: Component) -> Any:
-        return self._family(component).load(component.part, self._folder(component))
-
-    def _family(self, component: Component) -> Family:
-        return self._families[component.stage, component.model]
-
-    def _folder(self, component: Component) -> Path:
-        return self._folders[component.stage, component.model]
+        facts = {"phase": phase.name, "seconds": seconds, "peak": peak, "device": str(self._device.torch)}
+        self._store.put(key, made.data, made.suffix, facts, made.identity)
+        if meter.alone:
+            self._engine._estimator.note(phase, seconds, workspace)
+        taken = self._residency.device_bytes + workspace
+        return PhaseEnded(phase.name, phase.shot.id, seconds, peak, taken=taken)
 
 
 class _StageClock:
@@ -166,21 +235,23 @@ class _StageClock:
 
 
 class _Meter:
-    """Seconds and peak memory from its making to its reading: of the GPU's allocator, else of this process."""
+    """Seconds and peak memory of a phase, from its making to its reading; of shots in lockstep, each one's share."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._cuda = device if device.type == "cuda" else None
-        if self._cuda:
-            torch.cuda.reset_peak_memory_stats(self._cuda)
-        else:
-            machine.reset_peak()
+    def __init__(self, device: Device, residency: Residency, together: int) -> None:
+        self.alone = together == 1
+        self._device = device
+        self._residency = residency
+        self._share = 1 / together
+        self._others = device.used() - residency.device_bytes
         self._begun = time.perf_counter()
+        device.reset_peak()
 
-    def read(self) -> tuple[float, int]:
-        if self._cuda:
-            torch.cuda.synchronize(self._cuda)
-        seconds = time.perf_counter() - self._begun
-        return seconds, torch.cuda.max_memory_allocated(self._cuda) if self._cuda else machine.peak_bytes()
+    def read(self) -> tuple[float, int, int]:
+        """Seconds, peak bytes, and those of them that neither weights took nor what was there before."""
+        self._device.synchronize()
+        seconds = (time.perf_counter() - self._begun) * self._share
+        peak = self._device.peak()
+        return seconds, peak, max(0, peak - self._residency.device_bytes - self._others)
 
 
 def _missing(run: Run, store: Store) -> list[Work]:
@@ -190,27 +261,20 @@ def _missing(run: Run, store: Store) -> list[Work]:
         key = store.key(phase)
         assert key is not None, f"{phase.name} was planned before its inputs"
         if key not in works and store.get(key) is None:
-            inputs = {given.makes: artifact for given in phase.inputs if (artifact := store.artifact(given))}
+            reads = (*phase.inputs, *phase.aids)
+            inputs = {given.makes: artifact for given in reads if (artifact := store.artifact(given))}
             works[key] = Work(phase, inputs)
     return list(works.values())
+
+
+def _left(plan: Plan, store: Store) -> list[Phase]:
+    """The phases of a plan that are not done."""
+    return store.missing(phase for run in plan.runs for phase in run.phases)
 
 
 def _owner(phase: Phase) -> _Name:
     """The model whose family runs the phase: the recipe names it."""
     return phase.stage, phase.recipe["model"]
-
-
-def _next_stage(actions: Sequence[Action]) -> Stage:
-    """The stage of the next phase: what a load is for."""
-    return next(action.phases[0].stage for action in actions if isinstance(action, Run))
-
-
-def _numbered(results: Iterator[Step | Made]) -> Iterator[tuple[int, Step | Made]]:
-    """Each result with how many works are done once it is."""
-    done = 0
-    for result in results:
-        done += isinstance(result, Made)
-        yield done, result
 
 
 def _quiet() -> None:

@@ -19,6 +19,12 @@ ROOT = Path("/")
 SMI_SECONDS = 10
 """A hung driver must not hang a command that only asks."""
 
+GPU_RESERVE = 512 << 20
+"""Bytes of a GPU left alone: the libraries' own work space, and what the screen takes meanwhile."""
+
+HOST_RESERVE = 1 << 30
+"""Bytes of main memory left to everybody else."""
+
 UNLIMITED = 1 << 60
 """cgroup v1 writes no limit as a huge number."""
 
@@ -32,6 +38,7 @@ class Machine:
     host_free   main memory that can be had now without swapping
     gpu_name    the first GPU that CUDA would see, or None
     gpu_bytes   its total memory, or None
+    gpu_free    what of it nobody uses now, or None
     gpu_driver  its driver's version, or None
     disk_free   free bytes where the asked folder lies
     """
@@ -43,18 +50,34 @@ class Machine:
     gpu_bytes: int | None = None
     gpu_driver: str | None = None
     disk_free: int = 0
+    gpu_free: int | None = None
 
     @property
     def memory(self) -> int:
         """What models run in: the GPU's memory, else the host's."""
         return self.gpu_bytes if self.gpu_bytes is not None else self.host_bytes
 
+    @property
+    def device_budget(self) -> int:
+        """What models may take of the memory they run in, unless the user says so: what is free, less a reserve."""
+        return max(0, self.gpu_free - GPU_RESERVE) if self.gpu_free is not None else self.host_budget
+
+    @property
+    def host_budget(self) -> int:
+        """What may be taken of main memory, unless the user says otherwise."""
+        return max(0, self.host_free - max(HOST_RESERVE, self.host_bytes // 20))
+
+    @property
+    def pinned_budget(self) -> int:
+        """The most main memory to lock for copies to a GPU: WSL and Windows lock half of it at most."""
+        return self.host_bytes // 2
+
 
 def probe(folder: Path | None = None) -> Machine:
     """This machine; disk space is that of `folder`, else of the working folder. Takes milliseconds."""
     total, free = _host()
-    name, size, driver = _gpu() or (None, None, None)
-    return Machine(_cores(), total, free, name, size, driver, disk_free(folder or Path.cwd()))
+    name, size, driver, unused = _gpu() or (None, None, None, None)
+    return Machine(_cores(), total, free, name, size, driver, disk_free(folder or Path.cwd()), unused)
 
 
 def disk_free(folder: Path) -> int:
@@ -145,15 +168,15 @@ def _text(file: Path) -> str:
 # -------------------------------------------------------------------------------------------------------- GPU
 
 
-def _gpu() -> tuple[str, int, str] | None:
-    """Name, bytes and driver of the GPU that CUDA would number 0; None without one or without its driver."""
+def _gpu() -> tuple[str, int, str, int] | None:
+    """Name, bytes, driver, free bytes of the GPU that CUDA would number 0; None without one or without its driver."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.split(",")[0].strip() in ("", "-1"):
         return None
     smi = shutil.which("nvidia-smi")
     if smi is None:
         return None
-    query = "--query-gpu=index,uuid,name,memory.total,driver_version"
+    query = "--query-gpu=index,uuid,name,memory.total,driver_version,memory.free"
     try:
         answer = subprocess.run(
             [smi, query, "--format=csv,noheader,nounits"],
@@ -164,16 +187,16 @@ def _gpu() -> tuple[str, int, str] | None:
     return _first_gpu(answer.stdout, visible)
 
 
-def _first_gpu(table: str, visible: str | None) -> tuple[str, int, str] | None:
+def _first_gpu(table: str, visible: str | None) -> tuple[str, int, str, int] | None:
     """The row of nvidia-smi's CSV that CUDA_VISIBLE_DEVICES puts first, by index or start of its UUID."""
     want = visible.split(",")[0].strip() if visible is not None else None
     for row in table.splitlines():
         cells = [cell.strip() for cell in row.split(",")]
-        if len(cells) != 5 or not cells[3].isdecimal():
+        if len(cells) != 6 or not (cells[3].isdecimal() and cells[5].isdecimal()):
             continue
-        index, uuid, name, mebibytes, driver = cells
+        index, uuid, name, mebibytes, driver, unused = cells
         if want is None or want == index or (not want.isdecimal() and uuid.startswith(want)):
-            return name, int(mebibytes) << 20, driver
+            return name, int(mebibytes) << 20, driver, int(unused) << 20
     return None
 
 
@@ -187,6 +210,14 @@ def reset_peak() -> bool:
     except OSError:
         return False
     return True
+
+
+def used_bytes() -> int:
+    """The main memory this process holds now, in bytes; 0 where the system does not tell."""
+    for line in _text(ROOT / "proc/self/status").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def peak_bytes() -> int:

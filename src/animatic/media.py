@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import itertools
 import json
 import math
 import re
 import struct
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +31,9 @@ from PIL import Image, ImageCms, ImageFilter, ImageOps, PngImagePlugin, Unidenti
 from animatic.errors import ImageError, InputError
 
 Pixels = NDArray[np.uint8]
+
+Fit = Literal["crop", "pad"]
+"""How a picture of another shape comes to a size: never distorted."""
 
 KEY = "animatic"
 """Names our JSON: the iTXt keyword in a PNG, the one key of the object in an MP4's comment."""
@@ -136,19 +140,111 @@ def _checked(pixels: Pixels, ndim: int) -> Pixels:
 
 
 def frames_of(path: Path) -> Pixels:
-    """All frames of a clip, uint8 RGB [T, H, W, 3], converted by the matrix the file is tagged with.
+    """All frames of a clip, uint8 RGB [T, H, W, 3], as `each_frame` gives them. Raises InputError."""
+    return np.stack(list(each_frame(path)))
 
-    Untagged clips follow the players' habit: BT.709 from 720 lines up, BT.601 below. Raises InputError.
+
+def each_frame(clip: Path | bytes) -> Iterator[Pixels]:
+    """One frame after another of a clip, a file's or its bytes', uint8 RGB [H, W, 3], by the matrix it is tagged with.
+
+    Untagged clips follow the players' habit: BT.709 from 720 lines up, BT.601 below. Raises InputError, also for a
+    clip that has no frame, or whose picture changes its size on the way.
     """
+    size = None
+    with _opened(clip) as container:
+        for frame in container.decode(*container.streams.video[:1]):
+            if size not in (None, (frame.width, frame.height)):
+                raise InputError(f"{_name(clip)}: the picture changes its size on the way")
+            size = frame.width, frame.height
+            yield _to_rgb(frame)
+    if size is None:
+        raise InputError(f"{_name(clip)}: no picture in this file")
+
+
+@contextlib.contextmanager
+def _opened(clip: Path | bytes) -> Iterator[Any]:
+    """The container of a clip that has a video track. What PyAV raises within becomes an InputError of one line."""
     try:
-        with av.open(str(path)) as container:
-            tracks = container.streams.video[:1]
-            frames = [_to_rgb(frame) for frame in container.decode(*tracks)] if tracks else []
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{path}: cannot read this clip ({_reason(error)})") from error
-    if not frames:
-        raise InputError(f"{path}: no video in this file")
-    return np.stack(frames)
+        source = io.BytesIO(clip) if isinstance(clip, bytes) else str(clip)
+        with av.open(source, metadata_errors="replace") as container:
+            if not container.streams.video:
+                raise InputError(f"{_name(clip)}: no video in this file")
+            yield container
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise InputError(f"{_name(clip)}: cannot read this clip ({_reason(error)})") from error
+
+
+def _name(clip: Path | bytes) -> str:
+    return "the clip" if isinstance(clip, bytes) else _one_line(str(clip))
+
+
+@dataclass(frozen=True)
+class Container:
+    """How an MP4 holds its film.
+
+    fps            frames a second on average; 0 for a file that does not say
+    constant_rate  every frame lasts as long as every other, to one tick of the file's clock
+    bt709          tagged BT.709 (primaries, transfer, matrix) and limited range
+    faststart      the index stands before the film, so that a browser plays it while it loads
+    provenance     our record is there
+    """
+
+    codec: str
+    pixel_format: str
+    width: int
+    height: int
+    frames: int
+    fps: float
+    constant_rate: bool
+    bt709: bool
+    faststart: bool
+    provenance: bool
+
+
+def container(clip: Path | bytes) -> Container:
+    """What an MP4 says of itself, without decoding it. Raises InputError."""
+    with _opened(clip) as opened:
+        stream = opened.streams.video[0]
+        ticks = sorted(packet.pts for packet in opened.demux(stream) if packet.size and packet.pts is not None)
+        steps = {later - earlier for earlier, later in itertools.pairwise(ticks)}
+        rate = (len(ticks) - 1) / ((ticks[-1] - ticks[0]) * stream.time_base) if steps - {0} else stream.average_rate
+        context = stream.codec_context
+        tags = context.color_primaries, context.color_trc, context.colorspace, context.color_range
+        return Container(
+            codec=str(context.name),
+            pixel_format=str(context.pix_fmt),
+            width=context.width,
+            height=context.height,
+            frames=len(ticks),
+            fps=round(float(rate or 0), 3),
+            constant_rate=not steps or max(steps) - min(steps) <= 1,
+            bt709=tags == (ColorPrimaries.BT709, ColorTrc.BT709, Colorspace.ITU709, ColorRange.MPEG),
+            faststart=_faststart(clip),
+            provenance=_enclosed(opened.metadata.get("comment", "")) is not None,
+        )
+
+
+def _faststart(clip: Path | bytes) -> bool:
+    """Whether the box `moov` stands before the box `mdat`: four bytes of size, four of name, one after another."""
+    with io.BytesIO(clip) if isinstance(clip, bytes) else clip.open("rb") as file:
+        while len(head := file.read(8)) == 8:
+            size, kind = struct.unpack(">I4s", head)
+            if kind in (b"moov", b"mdat"):
+                return bool(kind == b"moov")
+            rest = struct.unpack(">Q", file.read(8).rjust(8, b"\0"))[0] - 16 if size == 1 else size - 8
+            if rest < 0:
+                return False
+            file.seek(rest, io.SEEK_CUR)
+    return False
+
+
+def is_mp4(path: Path) -> bool:
+    """Told by its content; a file that cannot be read is none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(12)[4:8] == b"ftyp"
+    except (OSError, ValueError):
+        return False
 
 
 def _to_rgb(frame: av.VideoFrame) -> Pixels:
@@ -289,7 +385,7 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     return turned or image
 
 
-def fit(image: Pixels, size: tuple[int, int], rule: Literal["crop", "pad"]) -> Pixels:
+def fit(image: Pixels, size: tuple[int, int], rule: Fit) -> Pixels:
     """The picture at (width, height), uint8 RGB [height, width, 3], never distorted; already so: unchanged.
 
     crop   scaled to cover, the centre cut out
@@ -355,11 +451,14 @@ def provenance(path: Path) -> dict[str, Any]:
 
 
 def _mp4_text(path: Path) -> bytes | None:
-    with av.open(str(path), metadata_errors="replace") as container:
-        comment = container.metadata.get("comment", "").encode("utf-8", "replace")
+    with av.open(str(path), metadata_errors="replace") as opened:
+        return _enclosed(opened.metadata.get("comment", ""))
+
+
+def _enclosed(comment: str) -> bytes | None:
     # The envelope is ours to the byte; other tools put their JSON into comments too.
-    start = b'{"%b":' % KEY.encode()
-    return comment[len(start) : -1] if comment.startswith(start) and comment.endswith(b"}") else None
+    text, start = comment.encode("utf-8", "replace"), b'{"%b":' % KEY.encode()
+    return text[len(start) : -1] if text.startswith(start) and text.endswith(b"}") else None
 
 
 def _png_text(file: IO[bytes]) -> bytes | None:

@@ -20,13 +20,19 @@ class _Options(BaseModel):
 
 
 class Refine(_Options):
-    """The chat model's paragraph. `system_prompt`: a packaged prompt's name, or the path of a text file."""
+    """The chat model's paragraph.
+
+    system_prompt  a packaged prompt's name, or the path of a text file
+    device         where the chat model runs: with the others, or on the CPU, which is slow but needs no GPU memory;
+                   another device rounds otherwise, so that the paragraph may differ
+    """
 
     words: int = Field(100, ge=10, le=400)
     system_prompt: str = "cinematic"
     max_new_tokens: int = Field(512, ge=16, le=8192)
     temperature: float = Field(0.7, ge=0, le=2)
     top_p: float = Field(0.9, gt=0, le=1)
+    device: Literal["same", "cpu"] = "same"
 
 
 class Image(_Options):

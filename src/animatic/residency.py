@@ -1,46 +1,326 @@
 """What is in memory now. Obeys Load and Evict; decides nothing.
 
-The only owner of loaded components: whoever else needs one borrows it for the length of a phase.
+The only owner of loaded components: whoever else needs one borrows it for the length of a phase. Loads run one after
+another on a lane of their own, beside the computing. Space is taken when a load begins, weights are bound to modules by
+the thread that waits for them, and an eviction is a drop: weights are still where they came from.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any, Literal, Protocol
 
 import torch
 
-from animatic.core import Component
+from animatic.blocks import resident_blocks
+from animatic.core import RESIDENT, Component, Placement, Subset
+from animatic.device import Device
+from animatic.reader import CHUNK, Reader
+from animatic.segments import Feed, Files, HostCopy, Segment, by_library, placed, segments
+from animatic.skeleton import Skeleton
+from animatic.spec import BLOCKS, ModelSpec
+from animatic.stream import Stream
+
+MODULATED = "transformer"
+"""The part whose files hold the component `modulation`."""
+
+
+class Maker(Protocol):
+    """Who knows what a component is made of: a model's family."""
+
+    spec: ModelSpec
+
+    def check(self, part: str, folder: Path) -> None:
+        """See that the files of a part without weights are there. Raises WeightsError."""
+
+    def load(self, part: str, folder: Path) -> Any:
+        """A part without weights: a tokenizer or a scheduler."""
+
+    def skeleton(self, part: str, folder: Path, subset: Subset) -> Skeleton | None:
+        """The module of a part with weights; None: it has none. Raises WeightsError."""
+
+
+Source = tuple[Maker, Path]
+"""A component's maker, and its model's folder."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Build:
+    """A module without memory, and its tensors in segments."""
+
+    bones: Skeleton
+    outside: Segment
+    blocks: tuple[Segment, ...]
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        return (self.outside, *self.blocks)
+
+
+@dataclass(eq=False)
+class _Here:
+    """A component that is loaded, or being loaded. `job` gives the seconds it took, and is None once waited for."""
+
+    placement: Placement
+    build: _Build | None = None
+    thing: Any = None
+    memory: torch.Tensor | None = None
+    stays: Sequence[tuple[Segment, int]] = ()
+    passing: tuple[Segment, ...] = ()
+    slots: tuple[torch.Tensor, ...] = ()
+    feed: Feed | None = None
+    stream: Stream | None = None
+    job: Future[float] | None = None
+    cancelled: Event = field(default_factory=Event)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (self.memory, *self.slots) if tensor is not None)
 
 
 class Residency:
-    """`load`: how a component is brought in, wherever it comes from."""
+    """The components on one device, and their copies in main memory.
 
-    def __init__(self, device: torch.device, load: Callable[[Component], Any]) -> None:
+    source  where a component comes from
+    """
+
+    def __init__(self, device: Device, source: Callable[[Component], Source], reader: Reader | None = None) -> None:
         self._device = device
-        self._load = load
-        self._here: dict[Component, Any] = {}
+        self._source = source
+        self._reader = reader or Reader()
+        self._builds: dict[Component, _Build | None] = {}
+        self._here: dict[Component, _Here] = {}
+        self._copies: dict[Component, HostCopy] = {}
+        self._lane = device.lane()
+        self._pool: ThreadPoolExecutor | None = None
+        self._files: Files | None = None
 
     @property
-    def resident(self) -> frozenset[Component]:
-        return frozenset(self._here)
+    def resident(self) -> Mapping[Component, Placement]:
+        return {component: here.placement for component, here in self._here.items()}
 
-    def load(self, component: Component) -> None:
-        self._here[component] = self._load(component)
+    @property
+    def device_bytes(self) -> int:
+        """Of device memory, taken by components that are loaded or being loaded."""
+        return sum(here.nbytes for here in self._here.values())
 
-    def evict(self, components: Iterable[Component]) -> None:
-        """Drop components. Weights are never copied back: they are still on the disk."""
+    @property
+    def host_bytes(self) -> int:
+        """Of main memory, taken by copies: of those that are streamed from there, and those that were kept."""
+        return sum(copy.nbytes for copy in self._copies.values())
+
+    def check(self, component: Component) -> None:
+        """See from its files' headers that a component can be loaded. Raises WeightsError. Nothing may be computing."""
+        if self._build(component) is None:
+            family, folder = self._source(component)
+            family.check(_part(component), folder)
+
+    def begin(
+        self,
+        component: Component,
+        placement: Placement = RESIDENT,
+        source: Literal["disk", "host"] = "disk",
+    ) -> None:
+        """Take the space a component needs, and let the load lane bring it there.
+
+        source  "host": from the copy that was kept of it
+
+        Raises torch.OutOfMemoryError and WeightsError; then nothing of it is here.
+        """
+        if component in self._here:
+            raise ValueError(f"{component.name} is loaded already")
+        build = self._build(component)
+        if build is None:
+            here, job = self._small(component)
+        else:
+            here, job = self._weights(component, build, placement, source)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "load")
+        self._here[component] = here
+        here.job = self._pool.submit(_timed, job)
+
+    def wait(self, components: Iterable[Component]) -> list[tuple[Component, float]]:
+        """Wait until components can be computed with. What was waited for the first time, and the seconds it loaded.
+
+        Raises what went wrong in loading: WeightsError, torch.OutOfMemoryError.
+        """
+        done = []
         for component in components:
-            del self._here[component]
-        _release(self._device)
+            here = self._here[component]
+            if here.job is not None:
+                seconds = here.job.result()
+                here.job = None
+                self._bind(here)
+                done.append((component, seconds))
+        return done
 
     def parts(self, components: Iterable[Component]) -> Mapping[str, Any]:
-        return {component.name: self._here[component] for component in components}
+        """Components that were waited for, by the names they are asked for with."""
+        return {component.name: self._here[component].thing for component in components}
+
+    def evict(self, component: Component, keep: bool = False) -> None:
+        """Drop a component. `keep`: with a copy in main memory, for a later load; else its copy goes, too."""
+        here = self._here.pop(component, None)
+        try:
+            if keep and here is not None and here.build is not None:
+                self._keep(component, here, here.build)
+        except BaseException:
+            keep = False
+            raise
+        finally:
+            if here is not None:
+                _drop(here)
+            if not keep:
+                self._copies.pop(component, None)
+            del here
+            self._device.release()
+
+    def close(self) -> None:
+        """Drop everything, whatever goes on. No thread and no memory is left; loading may begin anew."""
+        for here in self._here.values():
+            here.cancelled.set()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+        while self._here:
+            _drop(self._here.popitem()[1])
+        self._copies.clear()
+        self._files = None
+        self._device.release()
+
+    # ------------------------------------------------------------------------------------------------------ loading
+
+    def _build(self, component: Component) -> _Build | None:
+        if component not in self._builds:
+            family, folder = self._source(component)
+            part = _part(component)
+            bones = family.skeleton(part, folder, component.subset)
+            if bones is not None:
+                bones.move_buffers(self._device.torch)
+                streamable = component.subset != "modulation"
+                lists = BLOCKS.get(family.spec.family, {}).get(part, ()) if streamable else ()
+                outside, *blocks = segments(bones, lists)
+                self._builds[component] = _Build(bones, outside, tuple(blocks))
+            else:
+                self._builds[component] = None
+        return self._builds[component]
+
+    def _small(self, component: Component) -> tuple[_Here, Callable[[], None]]:
+        family, folder = self._source(component)
+        here = _Here(RESIDENT)
+
+        def job() -> None:
+            here.thing = family.load(_part(component), folder)
+
+        return here, job
+
+    def _weights(
+        self, component: Component, build: _Build, placement: Placement, source: str
+    ) -> tuple[_Here, Callable[[], None]]:
+        """Take space: first of the device, then of main memory. The job fills it."""
+        staying = resident_blocks(len(build.blocks), placement.resident if placement.streamed else len(build.blocks))
+        passing = tuple(block for number, block in enumerate(build.blocks) if number not in set(staying))
+        stays, nbytes = placed([build.outside, *(build.blocks[number] for number in staying)])
+        largest = max((segment.nbytes for segment in passing), default=0)
+        here = _Here(placement, build, build.bones.module, self._device.allocate(nbytes), stays, passing)
+        here.slots = tuple(self._device.allocate(largest) for _ in range(min(2, len(passing))))
+        first = self._first_feed(component, build, source)
+        host = None
+        here.feed = first
+        if passing and placement.source == "host" and not isinstance(first, HostCopy):
+            copy = self._copies.get(component, HostCopy())
+            host = copy.add(self._device, passing)
+            here.feed = self._copies[component] = copy
+        elif passing and isinstance(first, HostCopy):
+            self._copies[component] = first
+        elif passing:
+            here.feed = self._from_files()
+        space = self._device.mark()
+
+        def job() -> None:
+            assert here.memory is not None
+            # What had the same space before may still be computing.
+            self._lane.after(space)
+            try:
+                first.fill(here.memory, here.stays, self._lane, here.cancelled)
+                if host is not None:
+                    first.fill(*host, self._lane, here.cancelled)
+            finally:
+                self._lane.settle()
+
+        return here, job
+
+    def _first_feed(self, component: Component, build: _Build, source: str) -> Feed:
+        """What a component is loaded from."""
+        if source == "host":
+            return self._copies[component]
+        if build.bones.by_library:
+            return by_library(build.bones, self._device, build.segments)
+        if self._files is None:
+            self._files = self._from_files()
+        return self._files
+
+    def _from_files(self) -> Files:
+        """For one thread: what reads at the same time needs a ring of its own."""
+        return Files(self._reader, self._device.ring(CHUNK))
+
+    def _bind(self, here: _Here) -> None:
+        if here.build is None:
+            return
+        assert here.memory is not None and here.feed is not None
+        tensors: dict[str, torch.Tensor] = {}
+        for segment, begin in here.stays:
+            tensors |= segment.tensors(here.memory[begin:])
+        here.build.bones.bind(tensors)
+        if here.passing:
+            here.stream = Stream(here.build.bones, here.passing, here.slots, here.feed, self._device)
+
+    def _keep(self, component: Component, here: _Here, build: _Build) -> None:
+        """Copy to main memory what is there in no other way."""
+        if here.job is not None:
+            here.job.result()
+        if here.stream is not None:
+            here.stream.close()
+        assert here.memory is not None and here.feed is not None
+        copy = self._copies.get(component, HostCopy())
+        begins = {segment.path: begin for segment, begin in here.stays}
+        memory, places = copy.add(self._device, build.segments)
+        for segment, begin in places:
+            piece = memory[begin : begin + segment.nbytes]
+            if segment.path in begins:
+                start = begins[segment.path]
+                self._lane.copy(piece, here.memory[start : start + segment.nbytes])
+            else:
+                here.feed.fill(piece, [(segment, 0)], self._lane, here.cancelled)
+        self._lane.settle()
+        self._copies[component] = copy
 
 
-def _release(device: torch.device) -> None:
-    """Give back what dropped references held: collect cycles, then the allocator's cache."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+def _part(component: Component) -> str:
+    """The part whose files hold the component."""
+    return MODULATED if component.subset == "modulation" else component.part
+
+
+def _timed(job: Callable[[], None]) -> float:
+    begun = time.perf_counter()
+    job()
+    return time.perf_counter() - begun
+
+
+def _drop(here: _Here) -> None:
+    """End its load, if one goes on, and let go of its memory."""
+    here.cancelled.set()
+    if here.job is not None and not here.job.cancel():
+        futures.wait([here.job])
+    if here.stream is not None:
+        here.stream.close()
+    if here.build is not None:
+        here.build.bones.unbind()
+    here.job = here.stream = here.memory = here.feed = here.thing = None
+    here.slots = ()

@@ -5,10 +5,11 @@ Must not know where presets come from, where weights lie, or any device: memory 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from animatic.core import Value
 from animatic.geometry import Geometry
@@ -34,6 +35,22 @@ PHASES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }
 """By family: the components that each phase needs in memory at once (weights and small files alike)."""
+
+BLOCKS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "chat": {"llm": ("model.layers",)},
+    "flux": {
+        "text_encoder_2": ("encoder.block",),
+        "transformer": ("transformer_blocks", "single_transformer_blocks"),
+    },
+    "cogvideox": {"text_encoder": ("encoder.block",), "transformer": ("transformer_blocks",)},
+}
+"""By family: the module lists of each part whose items run one after another, and so can be streamed, in order."""
+
+MODULATION: Mapping[str, re.Pattern[str]] = {
+    "flux": re.compile(r"time_text_embed\.|(.+\.)?norm\w*\.linear\."),
+    "cogvideox": re.compile(r"(time|ofs)_embedding\.|(.+\.)?norm\w*\.linear\."),
+}
+"""By family: how the names of the transformer's tensors begin that see only timestep, guidance and pooled text."""
 
 DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}
 """What models run in, and its bytes an element."""
@@ -62,6 +79,7 @@ class ModelSpec:
     components   bytes each takes in device memory at `dtype`; 0 where unknown, and for what are not weights
     disk         bytes on disk, where they differ from `components`
     activations  peak bytes a phase needs beside its components, by verb, at the preset's own size and length
+    config       by part: what `cost` reads of its configuration, for models that are not on this machine
     """
 
     stage: ModelStage
@@ -77,6 +95,7 @@ class ModelSpec:
     components: Mapping[str, int] = field(default_factory=dict)
     disk: Mapping[str, int] = field(default_factory=dict)
     activations: Mapping[str, int] = field(default_factory=dict)
+    config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Value] = field(default_factory=dict)
     geometry: Geometry | None = None
     preview: Preview | None = None
@@ -109,6 +128,21 @@ class ModelSpec:
     def folder_of(self, component: str) -> str:
         """Where a component's files lie within the model's folder; chat models keep theirs at the root."""
         return "" if self.family == "chat" else component
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A stage's model on this machine, or (`folder` is None) one that is only known from its preset.
+
+    digests  SHA-256 of each weighty component, as far as they were asked for
+    """
+
+    spec: ModelSpec
+    folder: Path | None
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+Models = Mapping[ModelStage, Model]
 
 
 @dataclass(frozen=True)
@@ -155,11 +189,6 @@ def needs(preset: Preset, tiled: bool | None = None) -> dict[str, int]:
 def largest(preset: Preset, tiled: bool | None = None) -> tuple[str, int]:
     """The phase that needs the most memory, and its bytes."""
     return max(needs(preset, tiled).items(), key=lambda item: item[1])
-
-
-def fits(preset: Preset, memory: int) -> bool:
-    """Whether every phase fits in `memory` bytes of the device, with nothing else resident beside it."""
-    return largest(preset)[1] <= memory
 
 
 def _activations(spec: ModelSpec, verb: str, tiled: bool) -> int:

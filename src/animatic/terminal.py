@@ -24,7 +24,6 @@ from animatic.core import (
     Captioned,
     Clip,
     Event,
-    Loaded,
     Notice,
     PhaseBegun,
     Planned,
@@ -103,12 +102,11 @@ class Picture:
             case StageBegun(stage=stage):
                 line = self.lines[stage]
                 line.begun, line.seconds = line.begun or time.monotonic(), None
+                line.doing = line.doing or "loading"
             case StageEnded(stage=stage):
                 line = self.lines[stage]
                 line.seconds = time.monotonic() - (line.begun or time.monotonic())
                 self.preview = None
-            case Loaded(component=component):
-                self.lines[_stage(component)].doing = "loading"
             case PhaseBegun(phase=phase):
                 self.lines[_stage(phase)].doing = DOING.get(phase, phase)
             case Step(phase=phase, preview=preview):

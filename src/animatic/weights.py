@@ -1,6 +1,6 @@
 """The safetensors format, read directly: what tensors a component's files hold, and whether they are whole.
 
-Reads headers, never tensor data (save to hash a file). Knows no model and must not import torch. The format:
+Reads headers, never tensor data. Knows no model and must not import torch. The format:
 https://github.com/huggingface/safetensors#format (8 bytes little-endian header length, JSON header, data).
 """
 
@@ -10,16 +10,12 @@ import hashlib
 import json
 import math
 import os
-import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from platformdirs import user_cache_path
-
-from animatic import files
-from animatic.errors import OutputError, WeightsError
+from animatic.errors import WeightsError
 
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
@@ -27,6 +23,9 @@ BITS = {
     "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "F16": 16, "BF16": 16, "F32": 32, "F64": 64, "C64": 64,
 }  # fmt: skip
 """Bits an element, by the format's names of dtypes."""
+
+CASTABLE = ("BF16", "F16", "F32", "F64")
+"""What can be cast to what a model runs in: numbers that mean themselves, without a scale kept elsewhere."""
 
 MAX_HEADER = 100_000_000
 """Bytes; the format's own bound, so that a damaged length cannot fill the memory."""
@@ -193,6 +192,14 @@ def cast_nbytes(tensors: Iterable[Tensor], itemsize: int) -> int:
     return sum(t.elements * itemsize if t.is_float else t.nbytes for t in tensors)
 
 
+def check_dtypes(tensors: Iterable[Tensor], allowed: Collection[str] = CASTABLE) -> None:
+    """Raises WeightsError for a tensor of another dtype, by name. To be handed those that a model has as floats."""
+    for tensor in tensors:
+        if tensor.dtype not in allowed:
+            what = f"{tensor.name} is {tensor.dtype}, where {', '.join(sorted(allowed))} is wanted"
+            raise WeightsError(f"{tensor.file}: {what}: these weights are quantized, or of another model")
+
+
 def _index(folder: Path) -> Path | None:
     if any((folder / f"{stem}.safetensors").is_file() for stem in STEMS):
         return None
@@ -223,58 +230,6 @@ def _why_none(folder: Path) -> str:
     return f"{folder} has no weights: {STEMS[0]}.safetensors or {STEMS[1]}.safetensors is missing"
 
 
-# ---------------------------------------------------------------------------------------------------- digests
-
-
-def digest(folder: Path) -> str:
-    """SHA-256 of a component's weights: of the one file, else of its shards' SHA-256 (hex) in name order.
-
-    Each file is hashed once, then known by path, size, time and inode; the Hugging Face cache names its own.
-    """
-    shas = _file_digests(weight_files(folder))
-    return shas[0] if len(shas) == 1 else hashlib.sha256("".join(shas).encode()).hexdigest()
-
-
-def _file_digests(paths: Iterable[Path]) -> list[str]:
-    known = _read_cache()
-    before = dict(known)
-    shas = [_file_digest(path, known) for path in paths]
-    if known != before:
-        _write_cache(known)
-    return shas
-
-
-def _file_digest(path: Path, known: dict[str, str]) -> str:
-    real = path.resolve()
-    if real.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", real.name):
-        return real.name
-    status = real.stat()
-    key = f"{real}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
-    if key not in known:
-        with real.open("rb") as file:
-            sha = hashlib.file_digest(file, "sha256").hexdigest()
-        for stale in [k for k in known if k.startswith(f"{real}|")]:
-            del known[stale]
-        known[key] = sha
-    return known[key]
-
-
-def _cache_file() -> Path:
-    return user_cache_path("animatic") / "digests.json"
-
-
-def _read_cache() -> dict[str, str]:
-    try:
-        cached = json.loads(_cache_file().read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return cached if isinstance(cached, dict) else {}
-
-
-def _write_cache(known: dict[str, str]) -> None:
-    file = _cache_file()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        files.write(file, json.dumps(known, indent=1).encode())
-    except (OSError, OutputError):
-        pass  # A cache that cannot be written (a read-only home) costs time, not correctness.
+def tensor_hash(tensor: Tensor) -> hashlib._Hash:
+    """The SHA-256 of a tensor, still without its bytes: equal ones are of the same dtype, shape and bytes."""
+    return hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)}\n".encode())

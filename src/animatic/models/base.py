@@ -16,12 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 import safetensors.torch
 import torch
-from transformers import AutoConfig
 
-from animatic import media, weights
-from animatic.core import Phase, Step, stage_seed
+from animatic import media
+from animatic.core import Phase, Step, Subset, stage_seed
 from animatic.errors import WeightsError
-from animatic.spec import ModelSpec, Preview
+from animatic.skeleton import Skeleton, skeleton
+from animatic.spec import MODULATION, ModelSpec, Preview
 from animatic.store import Artifact
 
 Parts = Mapping[str, Any]
@@ -95,61 +95,42 @@ class Family:
     def dtype(self) -> torch.dtype:
         return getattr(torch, self.spec.dtype)  # type: ignore[no-any-return]
 
-    def load(self, part: str, folder: Path) -> Any:
-        """Load one component from the model's folder: weights onto the device, all else as it is."""
-        where = folder / part
+    def module_class(self, part: str) -> Any | None:
+        """The class of a part that holds weights; None of a tokenizer or a scheduler."""
         cls = self.classes[part]
-        if not issubclass(cls, torch.nn.Module):
-            return cls.from_pretrained(where, local_files_only=True)
-        return load_weights(cls, where, self.dtype, self.device)
+        return cls if issubclass(cls, torch.nn.Module) else None
+
+    def load(self, part: str, folder: Path) -> Any:
+        """A part without weights, from the model's folder."""
+        return self.classes[part].from_pretrained(folder / self.spec.folder_of(part), local_files_only=True)
+
+    def skeleton(self, part: str, folder: Path, subset: Subset = "whole") -> Skeleton | None:
+        """The module of a part with weights, without memory, and where its weights are; None: the part has none.
+
+        Raises WeightsError, from headers alone, when its files do not give it every tensor in its shape.
+        """
+        cls = self.module_class(part)
+        if cls is None:
+            return None
+        pattern = MODULATION.get(self.spec.family)
+
+        def only(name: str) -> bool:
+            return subset == "whole" or bool(pattern and pattern.match(name)) == (subset == "modulation")
+
+        where = folder / self.spec.folder_of(part)
+        return skeleton(cls, where, self.dtype, only, lambda module: self.adapt(module, subset))
+
+    def adapt(self, module: torch.nn.Module, subset: Subset) -> None:
+        """Alter a part's module so that it runs with a subset of its tensors."""
 
     def check(self, part: str, folder: Path) -> None:
-        """See, from headers and on the meta device, that a component's files give its tensors their shapes."""
-        cls = self.classes[part]
-        if issubclass(cls, torch.nn.Module):
-            check_weights(cls, folder / part)
-        elif not any((folder / part).glob("*.json")):
-            raise WeightsError(f"{folder / part} has no configuration: pull the model anew")
+        """See that a part's files are there and, from headers, that they give its tensors their shapes."""
+        where = folder / self.spec.folder_of(part)
+        if self.skeleton(part, folder) is None and not any(where.glob("*.json")):
+            raise WeightsError(f"{where} has no configuration: pull the model anew")
 
     def part(self, parts: Parts, name: str) -> Any:
         return parts[f"{self.spec.stage}.{name}"]
-
-
-def load_weights(cls: Any, folder: Path, dtype: torch.dtype, device: torch.device) -> torch.nn.Module:
-    """Load a module in evaluation mode. Raises WeightsError when the files do not give it every tensor in its shape."""
-    try:
-        module, report = cls.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{folder} does not load as {cls.__name__}: {_first_line(error)}") from error
-    if missing := sorted(report["missing_keys"]):
-        count = f"{len(missing)} {'tensor' if len(missing) == 1 else 'tensors'}"
-        raise WeightsError(f"{folder} lacks {count} of {cls.__name__}, such as {missing[0]}: pull it anew")
-    return module.eval().requires_grad_(False).to(device)  # type: ignore[no-any-return]
-
-
-def check_weights(cls: Any, folder: Path) -> None:
-    """Raises WeightsError for missing, damaged or pickled files, and for tensors of another shape than the model's."""
-    found = {tensor.name: tensor.shape for tensor in weights.inspect(folder)}
-    for name, wanted in _skeleton(cls, folder).state_dict().items():
-        if name in found and tuple(found[name]) != tuple(wanted.shape):
-            raise WeightsError(
-                f"{folder}: {name} is {list(found[name])}, but its configuration says {list(wanted.shape)}: "
-                "these weights are of another model"
-            )
-
-
-def _skeleton(cls: Any, folder: Path) -> torch.nn.Module:
-    """The module without memory: its tensors have shapes only."""
-    try:
-        with torch.device("meta"):
-            if hasattr(cls, "load_config"):
-                return cls.from_config(cls.load_config(folder, local_files_only=True))  # type: ignore[no-any-return]
-            config = AutoConfig.from_pretrained(folder, local_files_only=True)
-            return cls.from_config(config) if hasattr(cls, "from_config") else cls(config)  # type: ignore[no-any-return]
-    except (OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{folder} has no usable configuration: {_first_line(error)}") from error
 
 
 def tensors_made(work: Work, **tensors: torch.Tensor) -> Made:
@@ -181,7 +162,3 @@ def preview_rgb(latents: torch.Tensor, preview: Preview | None) -> np.ndarray | 
 
 Progress = Iterator[Step | Made]
 Works = Sequence[Work]
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

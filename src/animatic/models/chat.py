@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jinja2
 import torch
@@ -13,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from animatic.caption import Again, Caption, Limits, accept, consider
 from animatic.core import stage_seed
-from animatic.models.base import Family, Made, Parts, Work, Works, check_weights, load_weights
+from animatic.models.base import Family, Made, Parts, Work, Works
 
 Message = dict[str, str]
 
@@ -21,14 +20,11 @@ Message = dict[str, str]
 class Chat(Family):
     """Llama, GLM-4, Qwen and others: nothing here depends on which, and no code from a repository is run."""
 
-    def load(self, part: str, folder: Path) -> Any:
-        if part == "tokenizer":
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        return load_weights(AutoModelForCausalLM, folder, self.dtype, self.device)
+    classes: ClassVar = {"tokenizer": AutoTokenizer, "llm": AutoModelForCausalLM}
 
-    def check(self, part: str, folder: Path) -> None:
-        if part == "llm":
-            check_weights(AutoModelForCausalLM, folder)
+    def module_class(self, part: str) -> Any | None:
+        # An auto class is no module's class itself.
+        return self.classes[part] if part == "llm" else None
 
     def generate(self, parts: Parts, works: Works) -> Iterator[Made]:
         """Write each shot's paragraph: at most two attempts, then what `caption.consider` makes of them."""

@@ -2,7 +2,8 @@
 
 Source: diffusers' CogVideoXImageToVideoPipeline, which is this file's parity oracle. Encoding and decoding drive that
 pipeline with absent components; denoising is a generator of states. One generator is threaded through in the stock
-order: the still's posterior is drawn first, then the noise, then what the sampler draws at each step.
+order: the still's posterior is drawn first, then the noise, then what the sampler draws at each step. What the adaptive
+norms give depends on the schedule alone, so it can be made beforehand (`tables.py`); the denoising's bits are the same.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from diffusers.utils.torch_utils import randn_tensor
 from transformers import AutoTokenizer, T5EncoderModel
 
 from animatic import media
+from animatic.core import Subset
+from animatic.models import tables
 from animatic.models.base import (
     DenoiseState,
     Family,
@@ -38,6 +41,8 @@ from animatic.models.base import (
     preview_rgb,
     tensors_made,
 )
+from animatic.models.tables import Tables
+from animatic.spec import MODULATION
 
 _COMPONENTS = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
 _SCHEDULERS = {"dpm": CogVideoXDPMScheduler, "ddim": CogVideoXDDIMScheduler}
@@ -60,7 +65,7 @@ class CogVideoX(Family):
         """Caption -> T5 embeddings [1, tokens, d]; with guidance also those of the negative prompt, before them."""
         pipe = _pipe(tokenizer=self.part(parts, "tokenizer"), text_encoder=self.part(parts, "text_encoder"))
         for work in works:
-            guided = work.option("video.guidance_scale") > 1
+            guided = _copies(work) == 2
             with torch.no_grad():
                 embeds, negative = pipe.encode_prompt(
                     work.caption(),
@@ -81,6 +86,19 @@ class CogVideoX(Family):
             latents = encode_still(pipe, still, generator, self.device)
             yield tensors_made(work, latents=latents, generator=generator.get_state())
 
+    def adapt(self, module: torch.nn.Module, subset: Subset) -> None:
+        """Alter a component's skeleton so that it runs with a subset of its tensors."""
+        if subset == "rest":
+            tables.install(module, MODULATION["cogvideox"])
+
+    def modulate(self, parts: Parts, works: Works) -> Iterator[Made]:
+        """The schedule -> what the adaptive norms give at every step: tables, the same for every text."""
+        transformer = self.part(parts, "modulation")
+        for work in works:
+            scheduler = self._scheduler(parts, work)
+            scheduler.set_timesteps(work.option("video.num_inference_steps"), device=self.device)
+            yield tables.made(work, modulate(transformer, scheduler.timesteps, _copies(work), self.dtype))
+
     def denoise(self, parts: Parts, works: Works) -> Progress:
         """Embeddings and anchor -> latents [1, frames, channels, height/8, width/8]."""
         transformer = self.part(parts, "transformer")
@@ -89,7 +107,8 @@ class CogVideoX(Family):
             generator = torch.Generator()
             generator.set_state(anchor["generator"])
             request = _request(work, anchor["latents"], self.device)
-            for state in denoise(transformer, self._scheduler(parts, work), request, generator):
+            given = tables.of(work, self.device)
+            for state in denoise(transformer, self._scheduler(parts, work), request, generator, given):
                 yield work.step(state, preview_rgb(state.estimate[0, -request.latent_frames :], self.spec.preview))
             yield tensors_made(work, latents=state.latents[:, -request.latent_frames :])
 
@@ -147,17 +166,41 @@ def encode_still(
 
 
 @torch.no_grad()
+def modulate(
+    transformer: CogVideoXTransformer3DModel, timesteps: torch.Tensor, copies: int, dtype: torch.dtype
+) -> Iterator[torch.Tensor]:
+    """The row of every step. Of the transformer's tensors it needs only those of `spec.MODULATION`.
+
+    copies  the batch of the denoising: 2 with classifier-free guidance, else 1
+    dtype   the transformer's
+    """
+    for t in timesteps:
+        # Put together as CogVideoXTransformer3DModel.forward does it.
+        embedding = transformer.time_embedding(transformer.time_proj(t.expand(copies)).to(dtype))
+        if (ofs := _ofs(transformer, t.device, dtype)) is not None:
+            embedding = embedding + transformer.ofs_embedding(transformer.ofs_proj(ofs).to(dtype))
+        yield tables.row(transformer, MODULATION["cogvideox"], embedding)
+
+
+@torch.no_grad()
 def denoise(
-    transformer: CogVideoXTransformer3DModel, scheduler: Scheduler, request: Request, generator: torch.Generator
+    transformer: CogVideoXTransformer3DModel,
+    scheduler: Scheduler,
+    request: Request,
+    generator: torch.Generator,
+    given: Tables | None = None,
 ) -> Iterator[DenoiseState]:
-    """Yield a state after every step. Bit-identical to CogVideoXImageToVideoPipeline's loop from its latents on."""
+    """Yield a state after every step. Bit-identical to CogVideoXImageToVideoPipeline's loop from its latents on.
+
+    given  for a transformer that has its adaptive norms taken out: their tables
+    """
     device, dtype = request.embeds.device, request.embeds.dtype
     scheduler.set_timesteps(request.steps, device=device)
     anchor = _padded(request.anchor, _model_frames(transformer, request.latent_frames))
     latents = randn_tensor(anchor.shape, generator=generator, device=device, dtype=dtype)
     latents = latents * scheduler.init_noise_sigma
     rotary = _rotary(transformer, request, anchor.shape[1])
-    ofs = None if transformer.config.ofs_embed_dim is None else latents.new_full((1,), fill_value=2.0)
+    ofs = _ofs(transformer, device, dtype)
     copies = request.embeds.shape[0]
     history, before = None, None
     for index, t in enumerate(scheduler.timesteps):
@@ -166,6 +209,7 @@ def denoise(
             hidden_states=torch.cat([noisy, torch.cat([anchor] * copies)], dim=2),
             encoder_hidden_states=request.embeds,
             timestep=t.expand(copies),
+            timestep_cond=given.row(index, copies) if given else None,
             ofs=ofs,
             image_rotary_emb=rotary,
             attention_kwargs=None,
@@ -197,6 +241,11 @@ def clip_size(work: Work) -> tuple[int, int]:
     return work.option("video.width"), work.option("video.height")
 
 
+def _copies(work: Work) -> int:
+    """With guidance, the negative prompt goes along."""
+    return 2 if work.option("video.guidance_scale") > 1 else 1
+
+
 def _request(work: Work, anchor: torch.Tensor, device: torch.device) -> Request:
     width, height = clip_size(work)
     return Request(
@@ -209,6 +258,13 @@ def _request(work: Work, anchor: torch.Tensor, device: torch.device) -> Request:
         guidance_scale=work.option("video.guidance_scale"),
         use_dynamic_cfg=work.option("video.use_dynamic_cfg"),
     )
+
+
+def _ofs(transformer: CogVideoXTransformer3DModel, device: torch.device, dtype: torch.dtype) -> torch.Tensor | None:
+    """What 1.5 is told beside the timestep: always 2."""
+    if transformer.config.ofs_embed_dim is None:
+        return None
+    return torch.full((1,), 2.0, device=device, dtype=dtype)
 
 
 def _guidance(request: Request, t: float) -> float:

@@ -1,6 +1,7 @@
 """The image stage: FLUX.1-dev and -schnell. Source: diffusers' FluxPipeline, which is this file's parity oracle.
 
-Encoding and decoding drive that pipeline with absent components; denoising is a generator of states.
+Encoding and decoding drive that pipeline with absent components; denoising is a generator of states. What the adaptive
+norms give depends on no pixel, so it can be made beforehand (`tables.py`); the denoising's bits are the same.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from diffusers import (
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from transformers import AutoTokenizer, CLIPTextModel, T5EncoderModel
 
+from animatic.core import Subset
+from animatic.models import tables
 from animatic.models.base import (
     DenoiseState,
     Family,
@@ -32,6 +35,8 @@ from animatic.models.base import (
     still_made,
     tensors_made,
 )
+from animatic.models.tables import Tables
+from animatic.spec import MODULATION
 
 _COMPONENTS = ("scheduler", "vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", "transformer")
 
@@ -57,12 +62,24 @@ class Flux(Family):
                 embeds, pooled, _ = pipe.encode_prompt(work.caption(), device=self.device, max_sequence_length=length)
             yield tensors_made(work, embeds=embeds, pooled=pooled)
 
+    def adapt(self, module: torch.nn.Module, subset: Subset) -> None:
+        """Alter a component's skeleton so that it runs with a subset of its tensors."""
+        if subset == "rest":
+            tables.install(module, MODULATION["flux"])
+
+    def modulate(self, parts: Parts, works: Works) -> Iterator[Made]:
+        """Pooled text -> what the adaptive norms give at every step: tables."""
+        transformer, scheduler = self.part(parts, "modulation"), self.part(parts, "scheduler")
+        for work in works:
+            yield tables.made(work, modulate(transformer, _fresh(scheduler), _request(work, self.device)))
+
     def denoise(self, parts: Parts, works: Works) -> Progress:
         """Embeddings -> packed latents [1, height/16 * width/16, 64]."""
         transformer, scheduler = self.part(parts, "transformer"), self.part(parts, "scheduler")
         for work in works:
             request = _request(work, self.device)
-            for state in denoise(transformer, _fresh(scheduler), request, work.generator()):
+            given = tables.of(work, self.device)
+            for state in denoise(transformer, _fresh(scheduler), request, work.generator(), given):
                 yield work.step(state, self._preview(state, request))
             yield tensors_made(work, latents=state.latents)
 
@@ -92,13 +109,30 @@ class Request:
 
 
 @torch.no_grad()
+def modulate(
+    transformer: FluxTransformer2DModel, scheduler: FlowMatchEulerDiscreteScheduler, request: Request
+) -> Iterator[torch.Tensor]:
+    """The row of every step. Of the transformer's tensors it needs only those of `spec.MODULATION`."""
+    guidance = _guidance(transformer, request)
+    for t in _timesteps(scheduler, request):
+        # FluxTransformer2DModel.forward multiplies both, in its own dtype, before it embeds them.
+        scalars = [_timestep(t, request), *([] if guidance is None else [guidance])]
+        scaled = [scalar.to(request.pooled.dtype) * 1000 for scalar in scalars]
+        yield tables.row(transformer, MODULATION["flux"], transformer.time_text_embed(*scaled, request.pooled))
+
+
+@torch.no_grad()
 def denoise(
     transformer: FluxTransformer2DModel,
     scheduler: FlowMatchEulerDiscreteScheduler,
     request: Request,
     generator: torch.Generator,
+    given: Tables | None = None,
 ) -> Iterator[DenoiseState]:
-    """Yield a state after every step; the first noise comes from `generator`. Bit-identical to FluxPipeline's loop."""
+    """Yield a state after every step; the first noise comes from `generator`. Bit-identical to FluxPipeline's loop.
+
+    given  for a transformer that has its adaptive norms taken out: their tables
+    """
     device, dtype = request.embeds.device, request.embeds.dtype
     pipe = _pipe(transformer=transformer)
     channels = transformer.config.in_channels // 4
@@ -106,16 +140,14 @@ def denoise(
         1, channels, request.height, request.width, dtype, device, generator
     )
     text_ids = torch.zeros(request.embeds.shape[1], 3, device=device, dtype=dtype)
-    timesteps = _timesteps(scheduler, request.steps, latents.shape[1], device)
-    guidance = None
-    if transformer.config.guidance_embeds:
-        guidance = torch.full([1], request.guidance_scale, device=device, dtype=torch.float32)
+    timesteps = _timesteps(scheduler, request)
+    guidance = _guidance(transformer, request)
     for index, t in enumerate(timesteps):
         velocity = transformer(
             hidden_states=latents,
-            timestep=t.expand(1).to(dtype) / 1000,
+            timestep=_timestep(t, request),
             guidance=guidance,
-            pooled_projections=request.pooled,
+            pooled_projections=given.row(index) if given else request.pooled,
             encoder_hidden_states=request.embeds,
             txt_ids=text_ids,
             img_ids=image_ids,
@@ -153,12 +185,21 @@ def _request(work: Work, device: torch.device) -> Request:
     )
 
 
-def _timesteps(
-    scheduler: FlowMatchEulerDiscreteScheduler, steps: int, tokens: int, device: torch.device
-) -> torch.Tensor:
-    config = scheduler.config
+def _guidance(transformer: FluxTransformer2DModel, request: Request) -> torch.Tensor | None:
+    if not transformer.config.guidance_embeds:
+        return None
+    return torch.full([1], request.guidance_scale, device=request.embeds.device, dtype=torch.float32)
+
+
+def _timestep(t: torch.Tensor, request: Request) -> torch.Tensor:
+    """As the transformer takes it: one, from 0 to 1."""
+    return t.expand(1).to(request.embeds.dtype) / 1000
+
+
+def _timesteps(scheduler: FlowMatchEulerDiscreteScheduler, request: Request) -> torch.Tensor:
+    config, steps = scheduler.config, request.steps
     mu = calculate_shift(
-        tokens,
+        (request.height // 16) * (request.width // 16),
         config.get("base_image_seq_len", 256),
         config.get("max_image_seq_len", 4096),
         config.get("base_shift", 0.5),
@@ -166,7 +207,7 @@ def _timesteps(
     )
     own = config.get("use_flow_sigmas", False)
     sigmas = {"num_inference_steps": steps} if own else {"sigmas": np.linspace(1.0, 1 / steps, steps)}
-    scheduler.set_timesteps(device=device, mu=mu, **sigmas)
+    scheduler.set_timesteps(device=request.embeds.device, mu=mu, **sigmas)
     scheduler.set_begin_index(0)
     return scheduler.timesteps  # type: ignore[no-any-return]
 
