@@ -42,7 +42,7 @@ from animatic.errors import CapacityError
 from animatic.estimate import Estimator, Rates
 from animatic.history import History
 from animatic.options import resolve
-from animatic.plan import Capacity
+from animatic.place import Capacity
 from animatic.spec import PHASES, Model, ModelSpec
 from animatic.store import Store
 from bench import checkpoints, stock

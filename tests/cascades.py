@@ -16,7 +16,7 @@ from animatic.estimate import Estimator, Rates
 from animatic.history import History
 from animatic.options import resolve
 from animatic.outputs import Outputs
-from animatic.plan import Capacity
+from animatic.place import Capacity
 from animatic.spec import PHASES, Model, Models, ModelSpec, Preview
 from animatic.store import Store
 from tests import tiny

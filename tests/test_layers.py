@@ -17,8 +17,8 @@ PACKAGE = Path(animatic.__file__).parent
 FLOORS = (
     ("blocks", "core", "errors", "live", "lockstep", "prose"),
     ("answer", "canvas", "card", "files", "geometry", "labels", "machine", "media", "metrics", "search", "sizes"),
-    ("caption", "film", "gpus", "options", "outlook", "plan", "prompts", "spec", "weights"),
-    ("bands", "cost", "digest", "history", "reader", "skeleton"),
+    ("caption", "film", "gpus", "options", "outlook", "place", "prompts", "spec", "weights"),
+    ("bands", "cost", "digest", "history", "plan", "reader", "skeleton"),
     ("catalog", "device", "picture", "store"),
     ("estimate", "models", "outputs", "parts", "pull", "segments"),
     ("budget", "pipeline", "stream"),
@@ -85,7 +85,8 @@ def test_heavy_packages_stay_at_home(file: Path) -> None:
 
 
 DECIDING = {
-    "blocks", "caption", "core", "cost", "geometry", "options", "outlook", "plan", "search", "spec", "store",
+    "blocks", "caption", "core", "cost", "geometry", "options", "outlook", "place", "plan", "search", "spec",
+    "store",
 }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from animatic.blocks import streamed_bytes
 from animatic.core import RESIDENT, Component, Evict, Load, Phase, Placement, Plan, Run, Shot
 from animatic.errors import CapacityError
-from animatic.plan import Capacity, Demand, plan, smallest
+from animatic.place import Capacity, Demand
+from animatic.plan import plan, smallest
 
 NAMES = ["refine.generate", "image.encode", "image.denoise", "image.decode", "video.anchor", "video.denoise"]
 OPTIONS: Mapping[str, None] = {}
@@ -205,7 +206,7 @@ def test_a_component_has_one_placement_in_all_its_runs() -> None:
 
 @pytest.mark.parametrize("device", [10, 54])
 def test_what_cannot_fit_is_refused_with_the_least_that_would_do(device: int) -> None:
-    with pytest.raises(CapacityError, match=r"video.denoise needs 0 MiB .* --memory 1MiB") as caught:
+    with pytest.raises(CapacityError, match=r"video.denoise needs 0 KiB at least .* --memory 1MiB") as caught:
         plan(film(), capacity(device), lambda _: Demand(1.0, 5, 10))
     assert "\n" not in str(caught.value)
     least = smallest(film(), lambda _: Demand(1.0, 5, 10))

@@ -12,7 +12,7 @@ from animatic.errors import OptionError
 from animatic.estimate import Rates
 from animatic.history import History
 from animatic.machine import GPU_RESERVE, Machine
-from animatic.plan import Capacity
+from animatic.place import Capacity
 
 DISK_RATE = 1.5e9
 """Bytes/s of reading weights, until it was measured here: between a SATA and a fast NVMe disk."""

@@ -42,7 +42,8 @@ from animatic.estimate import Estimator
 from animatic.lockstep import lockstep
 from animatic.models import family
 from animatic.models.base import Family, Made, Work, Works
-from animatic.plan import Capacity, Demand, plan
+from animatic.place import Capacity, Demand
+from animatic.plan import plan
 from animatic.residency import Residency
 from animatic.spec import Models
 from animatic.store import Store
@@ -84,7 +85,7 @@ class LocalEngine:
         return self._estimator.demand(phase)
 
     def plan(self, phases: Sequence[Phase]) -> Plan:
-        return plan(phases, self.capacity, self.demand, self._residency.resident)
+        return plan(phases, self.capacity, self.demand, self._residency.resident, self._estimator.load_seconds)
 
     def check(self, plan: Plan) -> None:
         """See that every component the plan loads is whole and of the right shape, reading headers only."""

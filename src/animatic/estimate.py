@@ -16,7 +16,7 @@ from animatic.core import Component, Phase
 from animatic.cost import Cost, cost
 from animatic.errors import WeightsError
 from animatic.history import History, Sample
-from animatic.plan import Demand
+from animatic.place import Demand
 from animatic.spec import DTYPES, Models
 
 FILE_SECONDS = 0.05

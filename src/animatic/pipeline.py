@@ -34,7 +34,7 @@ from animatic.core import (
 )
 from animatic.outputs import Outputs, Results
 from animatic.parts import MODULATED, component
-from animatic.plan import Capacity, Demand
+from animatic.place import Capacity, Demand
 from animatic.spec import PHASES, Model, Models, ModelSpec
 from animatic.store import Store
 

@@ -70,7 +70,8 @@ class Prepared:
         """What will be in memory when. Raises CapacityError when nothing fits, with the nearest settings that would."""
         capacity, demand = self.budget.capacity, self.estimator.demand
         cascades = pipeline.cascades(self.shots, self.models, capacity, demand)
-        return plan([phase for one in cascades for phase in one.phases], capacity, demand)
+        phases = [phase for one in cascades for phase in one.phases]
+        return plan(phases, capacity, demand, load_seconds=self.estimator.load_seconds)
 
 
 def prepare(wishes: Sequence[Wish], gpu: str | None = None) -> Prepared:
