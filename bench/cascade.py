@@ -118,10 +118,11 @@ class Outcome:
 class Rig:
     """The checkpoints, the preset and the jobs; and processes that use them, with folders of their own for all else."""
 
-    def __init__(self, folder: Path, scale: checkpoints.Scale, drop_caches: bool) -> None:
+    def __init__(self, folder: Path, scale: checkpoints.Scale, drop_caches: bool, threads: int) -> None:
         self.folder = folder
         self.scale = scale
         self.drop_caches = drop_caches
+        self.threads = threads
         self.models = checkpoints.make(folder / "models", scale)
         system = folder / "system.txt"
         system.write_text(SYSTEM)
@@ -190,7 +191,10 @@ class Rig:
 
     def _environment(self) -> dict[str, str]:
         own = {"XDG_CONFIG_HOME": str(self.folder / "config"), "XDG_CACHE_HOME": str(self.folder / "cache")}
-        return dict(os.environ) | own | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        # Threads that wait must not keep a core from those that read: on a GPU, computing takes no core either.
+        threads = {"OMP_WAIT_POLICY": "PASSIVE"} | ({"OMP_NUM_THREADS": str(self.threads)} if self.threads else {})
+        return dict(os.environ) | own | quiet | threads
 
 
 def _read(file: Path) -> int:
@@ -350,13 +354,14 @@ def main() -> None:
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--reload-shots", type=int, default=4, help="(b) is measured for so many at most")
     parser.add_argument("--drop-caches", action="store_true", help="empty the whole page cache; needs root")
+    parser.add_argument("--threads", type=int, default=0, help="for computing, in every run; default: as torch chooses")
     parser.add_argument("--result", type=Path, default=RESULTS / "cascade.json")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         begun = time.perf_counter()
-        rig = Rig(folder.resolve(), checkpoints.SCALES[given.scale], given.drop_caches)
+        rig = Rig(folder.resolve(), checkpoints.SCALES[given.scale], given.drop_caches, given.threads)
         report = measure(rig, given.shots, given.reload_shots)
     show(report)
     report |= {
@@ -366,6 +371,7 @@ def main() -> None:
         "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
         "seconds": time.perf_counter() - begun,
         "options": rig.options,
+        "threads": given.threads or "as torch chooses",
         "real": REAL,
         "outcomes": [asdict(one) for one in report["outcomes"]],
     }

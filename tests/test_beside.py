@@ -1,14 +1,16 @@
-"""The chat model on the CPU beside a GPU: it takes no device memory, writes the same, and is another key."""
+"""Other than as usual: the chat model on the CPU beside a GPU; one text encoder for two models, where opted for."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from animatic import pipeline
-from animatic.core import Load, PhaseEnded, Shot
-from animatic.errors import CapacityError
+from animatic.core import Load, Phase, PhaseEnded, Shot
+from animatic.errors import CapacityError, PresetError
+from animatic.spec import Models
 from tests import tiny
 from tests.cascades import Rig, shot
 
@@ -50,3 +52,42 @@ def test_main_memory_that_is_too_small_for_it_is_said(rig: Rig) -> None:
     with pytest.raises(CapacityError, match=r"refine\.llm needs .* of main memory"):
         small.engine().plan([phase])
     assert any(isinstance(action, Load) for action in rig.engine().plan([phase]).actions)
+
+
+def encodes(models: Models) -> list[Phase]:
+    cascade = pipeline.cascade(shot(), models)
+    return [phase for phase in cascade.phases if phase.verb == "encode"]
+
+
+def test_text_encoders_are_one_only_when_proven_or_opted_for(rig: Rig) -> None:
+    models = rig.models
+    first, second = encodes(models)
+    assert first.components[-1] != second.components[-1], "they hold different tensors"
+    video = models["video"]
+    opted = {**models, "video": replace(video, spec=replace(video.spec, share="equivalent"))}
+    borrowing = encodes(opted)[1]
+    assert borrowing.components[-1] == first.components[-1]
+    assert borrowing.recipe != second.recipe, "what differs a little has another key"
+
+
+def test_a_borrowed_text_encoder_is_what_the_video_model_gets(rig: Rig, tmp_path: Path) -> None:
+    models = rig.models
+    video = models["video"]
+    opted = {**models, "video": replace(video, spec=replace(video.spec, share="equivalent"))}
+    engine, store = rig.engine(), rig.store(tmp_path)
+    cascade = pipeline.cascade(shot(caption="A red boat sails."), opted)
+    phases = [phase for phase in cascade.phases if phase.verb in ("given", "encode")]
+    made = engine.plan(phases)
+    engine.check(made)
+    list(engine.run(made, store))
+    loads = [action.component.part for action in made.actions if isinstance(action, Load)]
+    assert "text_encoder_2" in loads
+    assert all(store.artifact(phase) for phase in phases)
+
+
+def test_text_encoders_of_other_sizes_are_never_equivalent(rig: Rig) -> None:
+    models = rig.models
+    video = models["video"]
+    larger = replace(video, spec=replace(video.spec, share="equivalent", dtype="float32"))
+    with pytest.raises(PresetError, match=r"share = .equivalent"):
+        encodes({**models, "video": larger})

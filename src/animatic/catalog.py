@@ -80,6 +80,7 @@ class _ModelTable(_Table):
     options: dict[str, str | int | float | bool] = {}
     geometry: _GeometryTable | None = None
     preview: _PreviewTable | None = None
+    share: Literal["proven", "equivalent"] = "proven"
 
 
 class _FileTable(_Table):

@@ -75,6 +75,7 @@ class Component:
     subset   which of the part's tensors
     nbytes   bytes it takes in device memory
     disk     bytes read from its files to load it
+    role     the name a phase asks for it with, where that is another model's: "video.text_encoder"
     host     bytes it takes in main memory, where it runs on the CPU beside a GPU; then it takes no device memory
     blocks   bytes of each of its repeated blocks in device memory, in the order they run; empty: it has none that
              could be streamed
@@ -88,6 +89,7 @@ class Component:
     subset: Subset = "whole"
     holds: str = ""
     host: int = 0
+    role: str = ""
 
     @property
     def identity(self) -> tuple[str, Subset]:

@@ -32,6 +32,7 @@ from animatic.core import (
     Subset,
     stage_seed,
 )
+from animatic.errors import PresetError
 from animatic.outputs import Outputs, Results
 from animatic.parts import MODULATED, component
 from animatic.place import Capacity, Demand
@@ -147,7 +148,7 @@ def video(shot: Shot, models: Models, caption: Phase, still: Phase, divided: boo
     size = ("width", "height")
     text = ("negative_prompt", "max_sequence_length", "guidance_scale")
     schedule = ("num_inference_steps", "scheduler", "timestep_spacing", "guidance_scale")
-    encode = _phase("video.encode", "embeddings", shot, models, (caption,), text)
+    encode = _borrowing(_phase("video.encode", "embeddings", shot, models, (caption,), text), models)
     anchor = _phase("video.anchor", "anchor", shot, models, (still,), (*size, "fit"))
     denoise = _phase("video.denoise", "latents", shot, models, (encode, anchor),
                      (*size, *schedule, "num_frames", "use_dynamic_cfg"))  # fmt: skip
@@ -157,6 +158,23 @@ def video(shot: Shot, models: Models, caption: Phase, still: Phase, divided: boo
     modulate = _phase("video.modulate", "tables", shot, models, (), schedule)
     denoise = _divided(denoise, modulate, models)
     return encode, anchor, modulate, denoise, replace(decode, inputs=(denoise,))
+
+
+def _borrowing(encode: Phase, models: Models) -> Phase:
+    """The same, with the image model's text encoder, where the preset takes both to be equivalent: that is opted for,
+    since the embeddings differ a little. It stands in the recipe, and so in the key.
+    """
+    image, video = models["image"], models["video"]
+    if video.spec.share != "equivalent" or (image.folder is None and video.folder is not None):
+        return encode
+    borrowed = replace(component(image, "text_encoder_2"), role="video.text_encoder")
+    own = component(video, "text_encoder")
+    if borrowed.nbytes != own.nbytes:
+        sizes = f"{borrowed.nbytes:,} and {own.nbytes:,} bytes"
+        raise PresetError(f'share = "equivalent": {image.spec.repo} and {video.spec.repo} have text encoders of {sizes}')
+    lender = {"model": image.spec.identity, "digest": image.digests.get("text_encoder_2", "")}
+    parts = tuple(borrowed if one.part == "text_encoder" else one for one in encode.components)
+    return replace(encode, components=parts, recipe={**encode.recipe, "text_encoder": lender})
 
 
 def _divided(denoise: Phase, modulate: Phase, models: Models) -> Phase:
@@ -277,6 +295,8 @@ class _Ledger:
         self._begun = time.perf_counter()
         self._peak = 0
         self.models = {stage: _model_facts(model) for stage, model in models.items()}
+        if models["video"].spec.share == "equivalent":
+            self.models["video"]["text_encoder"] = f"that of {models['image'].spec.repo}, taken to be equivalent"
         self._phases: dict[tuple[str, str], PhaseEnded] = {}
         self._loads: dict[str, float] = {}
 

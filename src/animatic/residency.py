@@ -162,7 +162,7 @@ class Residency:
 
     def parts(self, components: Iterable[Component]) -> Mapping[str, Any]:
         """Components that were waited for, by the names they are asked for with."""
-        return {component.name: self._here[component].thing for component in components}
+        return {one.role or one.name: self._here[one].thing for one in components}
 
     def evict(self, component: Component, keep: bool = False) -> None:
         """Drop a component. `keep`: with a copy in main memory, for a later load; else its copy goes, too."""

@@ -78,6 +78,8 @@ class ModelSpec:
     dtype        what it runs in
     components   bytes each takes in device memory at `dtype`; 0 where unknown, and for what are not weights
     disk         bytes on disk, where they differ from `components`
+    share        "equivalent": its text encoder is taken to be as good as the image model's of the same size, and that
+                 one is used for both; "proven": only if they hold the same
     activations  peak bytes a phase needs beside its components, by verb, at the preset's own size and length
     config       by part: what `cost` reads of its configuration, for models that are not on this machine
     """
@@ -99,6 +101,7 @@ class ModelSpec:
     options: Mapping[str, Value] = field(default_factory=dict)
     geometry: Geometry | None = None
     preview: Preview | None = None
+    share: Literal["proven", "equivalent"] = "proven"
 
     @property
     def name(self) -> str:
