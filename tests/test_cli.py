@@ -13,6 +13,7 @@ import pytest
 
 from animatic import cli, media
 from animatic.core import Clip, Event, Notice, Step
+from tests.test_media import elsewhere
 
 
 def run(
@@ -110,6 +111,44 @@ def test_show_prints_what_is_inside(
     still.write_bytes(media.png_bytes(np.zeros((16, 16, 3), np.uint8), "", {"prompt": "ein Boot 船", "seed": 4}))
     code, out, _ = run(["show", str(still)], capsys, monkeypatch)
     assert code == 0 and json.loads(out) == {"prompt": "ein Boot 船", "seed": 4}
+
+
+def test_show_measures_a_clip_and_says_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = tmp_path / "clip.mp4"
+    frames = np.full((5, 32, 48, 3), 120, np.uint8)
+    clip.write_bytes(media.mp4_bytes(frames, media.Encoding(), "t", {"prompt": "a boat", "measures": "none"}))
+    code, out, err = run(["show", str(clip)], capsys, monkeypatch)
+    shown = json.loads(out)
+    assert code == 0 and shown["prompt"] == "a boat" and shown["measures"]["frames"] == 5
+    assert err == f"animatic: {clip}: near-static: nothing moves\n"
+
+
+def test_show_measures_anyones_clip_and_says_it_has_no_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = run(["show", str(elsewhere(tmp_path / "x.mp4"))], capsys, monkeypatch)
+    assert code == 0 and "carries no record of Animatic" in err and "mpeg4 yuv420p" in err
+    shown = json.loads(out)
+    assert shown.keys() == {"measures"} and not shown["measures"]["container"]["provenance"]
+
+
+def test_show_refuses_a_damaged_clip_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "x.mp4"
+    broken.write_bytes(elsewhere(tmp_path / "y.mp4").read_bytes()[:200])
+    code, out, err = run(["show", str(broken)], capsys, monkeypatch)
+    assert code == 2 and out == "" and "cannot read this clip" in err
+
+
+def test_show_copies_clips_for_vbench(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = elsewhere(tmp_path / "a cat.mp4")
+    code, out, err = run(["show", str(clip), "--vbench", str(tmp_path / "new")], capsys, monkeypatch)
+    assert (code, out, err) == (0, f"{tmp_path / 'new/a cat-0.mp4'}\n", "")
 
 
 def test_json_lines_carry_the_preview_as_a_picture() -> None:

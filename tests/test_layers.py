@@ -18,10 +18,10 @@ FLOORS = (
     ("blocks", "core", "errors", "live", "lockstep", "prose"),
     ("answer", "canvas", "card", "files", "geometry", "labels", "machine", "media", "metrics", "search", "sizes"),
     ("caption", "film", "gpus", "options", "outlook", "place", "prompts", "spec", "weights"),
-    ("bands", "cost", "digest", "history", "plan", "reader", "skeleton"),
+    ("bands", "cost", "digest", "history", "plan", "reader", "skeleton", "vbench"),
     ("catalog", "device", "picture", "store"),
     ("estimate", "models", "outputs", "parts", "pull", "segments"),
-    ("budget", "pipeline", "stream"),
+    ("budget", "pipeline", "streamed"),
     ("prepare", "residency"),
     ("engine",),
     ("api", "doctor", "listing", "terminal", "timeline"),
@@ -32,7 +32,7 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 HOMES = {
     "torch": {
-        "device", "doctor", "engine", "live", "lockstep", "models", "residency", "segments", "skeleton", "stream",
+        "device", "doctor", "engine", "live", "lockstep", "models", "residency", "segments", "skeleton", "streamed",
     },
     "greenlet": {"lockstep"},
     "accelerate": {"skeleton"},

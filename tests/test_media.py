@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,19 @@ def moving(count: int = 5, height: int = 48, width: int = 64) -> media.Pixels:
 def written(folder: Path, frames: media.Pixels, lossless: bool = False, fps: float = 8, **record: Any) -> Path:
     path = folder / "clip.mp4"
     path.write_bytes(media.mp4_bytes(frames, media.Encoding(fps, lossless=lossless), "a title", record))
+    return path
+
+
+def elsewhere(path: Path, ticks: tuple[int, ...] = (0, 1, 2, 3)) -> Path:
+    """A clip as another tool writes it: an older codec, the index at the end, no tags, frames at any times."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for tick, frame in zip(ticks, moving(len(ticks)), strict=True):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p")
+            picture.pts, picture.time_base = tick, Fraction(1, 8)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
     return path
 
 
@@ -225,6 +239,51 @@ def test_a_data_url_holds_the_middle_frame() -> None:
         head, _, body = media.data_url(preview).partition(",")
         assert head == "data:image/png;base64"
         assert np.array_equal(media.read_png(base64.b64decode(body)), expected)
+
+
+# -------------------------------------------------------------------------------------------------- container
+
+
+def test_frames_come_one_by_one_from_a_file_and_from_bytes(tmp_path: Path) -> None:
+    path = written(tmp_path, moving())
+    for clip in (path, path.read_bytes()):
+        assert np.array_equal(np.stack(list(media.each_frame(clip))), media.frames_of(path))
+
+
+@pytest.mark.parametrize(("count", "fps"), [(1, 8), (17, 8), (13, 23.976), (3, 60)])
+def test_our_container_says_what_it_holds(tmp_path: Path, count: int, fps: float) -> None:
+    path = written(tmp_path, moving(count), fps=fps, prompt="x")
+    found = media.container(path)
+    assert found == media.container(path.read_bytes())
+    assert (found.width, found.height, found.frames) == (64, 48, count)
+    assert found.fps == pytest.approx(fps, abs=2e-3)
+    assert (found.codec, found.pixel_format) == ("h264", "yuv420p")
+    assert found.constant_rate and found.bt709 and found.faststart and found.provenance
+
+
+def test_another_tools_container_is_told_apart(tmp_path: Path) -> None:
+    path = elsewhere(tmp_path / "x.mp4", ticks=(0, 1, 2, 5, 9))
+    found = media.container(path)
+    assert (found.codec, found.pixel_format, found.frames) == ("mpeg4", "yuv420p", 5)
+    assert not (found.constant_rate or found.bt709 or found.faststart or found.provenance)
+    assert media.is_mp4(path)
+
+
+def test_what_is_no_clip_has_no_container(tmp_path: Path) -> None:
+    text = tmp_path / "x.mp4"
+    text.write_text("hello")
+    sound = tmp_path / "sound.mp4"
+    with av.open(str(sound), "w") as container:
+        stream = container.add_stream("aac", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        container.mux([*stream.encode(frame), *stream.encode()])
+    for path in (text, sound, tmp_path, tmp_path / "none", tmp_path / "a\0b"):
+        for read in (media.container, lambda path: list(media.each_frame(path))):
+            with pytest.raises(InputError) as caught:
+                read(path)
+            assert "\n" not in str(caught.value)
+    assert not any(media.is_mp4(path) for path in (text, tmp_path, tmp_path / "none", tmp_path / "a\0b"))
 
 
 # ------------------------------------------------------------------------------------------------- provenance

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animatic import media, outputs
+from animatic import film, media, outputs
 from animatic.core import Clip, Shot
 from animatic.errors import OutputError
 from animatic.options import resolve
@@ -27,7 +27,8 @@ def results(folder: Path, prompt: str = "A red boat, sailing!", seed: int = 3, *
     np.save(folder / "frames.npy", frames)
     caption = {"text": "A red boat sails.", "source": "model", "attempts": ["A red boat sails."], "repairs": []}
     models = {stage: {"repo": f"maker/{stage}-model", "revision": "abc"} for stage in ("refine", "image", "video")}
-    options = resolve({"image.width": 48, "image.height": 32})
+    size = {"image.width": 48, "image.height": 32, "video.width": 48, "video.height": 32, "video.num_frames": 5}
+    options = resolve(size)
     shot = Shot(prompt, seed, "pocket", options, **more)
     return Results(shot, caption, media.png_bytes(frames[0]), folder / "frames.npy", models)
 
@@ -75,11 +76,21 @@ def test_the_recipe_is_in_the_film_and_the_still_and_times_are_not(tmp_path: Pat
         recipe = media.provenance(file)
         assert recipe["prompt"] == "A red boat, sailing!" and recipe["seed"] == 3
         assert recipe["caption"] == "A red boat sails." and recipe["models"]["video"]["revision"] == "abc"
-        assert recipe["options"]["video.num_frames"] == 49
+        assert recipe["options"]["video.num_frames"] == 5
         assert not {"phases", "environment", "made"} & recipe.keys()
     record = json.loads(clip.sidecar.read_text())
     assert record["phases"] == MEASURED["phases"] and record["environment"]["torch"]
     assert record["refine"]["attempts"] == ["A red boat sails."]
+
+
+def test_the_record_tells_what_the_film_measures_and_the_film_says_the_same(tmp_path: Path) -> None:
+    clip = write(tmp_path)
+    measures = json.loads(clip.sidecar.read_text())["measures"]
+    assert measures["frames"] == 5 and measures["luma_drift"] > 30 and measures["still_ssim"] == 1
+    assert measures["container"]["provenance"] and measures["remarks"] == ["3 frames (0 to 2) are black"]
+    recipe = media.provenance(clip.path)
+    assert "measures" not in recipe
+    assert film.look(clip.path, recipe) == measures == clip.record["measures"]
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

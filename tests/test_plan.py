@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from animatic.blocks import streamed_bytes
+from animatic.blocks import passed_bytes, streamed_bytes
 from animatic.core import RESIDENT, Component, Evict, Load, Phase, Placement, Plan, Run, Shot
 from animatic.errors import CapacityError
 from animatic.place import Capacity, Demand
@@ -34,11 +34,13 @@ def chain(seed: int, names: list[str], sizes: Mapping[str, Component]) -> list[P
 
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[list[Phase], dict[str, Demand]]:
-    """Some shots through some phases: components with and without blocks, of any size."""
+    """Some shots through some phases: components with and without blocks, of any size; some of one model share one."""
     sizes, demands = {}, {}
     for name in NAMES:
         blocks = tuple(draw(st.lists(st.integers(1, 30), max_size=6)))
         sizes[name] = component(name, draw(st.integers(1, 60)) + sum(blocks), blocks)
+        if draw(st.booleans()):
+            sizes[name] = draw(st.sampled_from(list(sizes.values())))
         demands[name] = Demand(
             draw(st.floats(0, 20)), draw(st.integers(0, 20)), draw(st.integers(1, 9)), draw(st.integers(0, 5))
         )
@@ -86,6 +88,8 @@ def _replay(made: Plan, before: dict[Component, Placement], granted: Capacity, d
                 spare = max(demand(phase).workspace for phase in group)
                 spare += (together - 1) * max(demand(phase).held for phase in group)
                 assert used + spare <= granted.device, "the budget is exceeded"
+                copies = sum(_copy(one, placement) for one, placement in here.items())
+                assert copies <= made.forecast.peak_host <= granted.host, "main memory is exceeded"
                 for phase in group:
                     assert set(phase.components) <= here.keys(), "a component is not there"
                     assert all(id(given) in done for given in (*phase.inputs, *phase.aids)), "an input comes later"
@@ -95,6 +99,11 @@ def _replay(made: Plan, before: dict[Component, Placement], granted: Capacity, d
 
 def _bytes(one: Component, placement: Placement) -> int:
     return streamed_bytes(one.nbytes, one.blocks, placement.resident) if placement.streamed else one.nbytes
+
+
+def _copy(one: Component, placement: Placement) -> int:
+    hosted = placement.streamed and placement.source == "host"
+    return one.host + (passed_bytes(one.blocks, placement.resident) if hosted else 0)
 
 
 def of(seconds: float = 1.0, workspace: int = 1) -> Demand:
@@ -163,6 +172,13 @@ def test_text_for_the_video_is_encoded_beside_the_images() -> None:
     ]  # fmt: skip
 
 
+def test_tokenizers_do_not_wait_behind_what_is_fetched_ahead() -> None:
+    names = ["image.encode", "video.anchor", "video.denoise"]
+    made = plan(chain(0, names, SIZES), capacity(1000), lambda _: of(0.1))
+    order = [a.component.name for a in made.actions if isinstance(a, Load)]
+    assert order == ["image.tokenizer", "image.encode", "video.tokenizer", "video.anchor", "video.denoise"]
+
+
 BLOCKS = (20,) * 10
 LARGE = component("video.denoise", 210, BLOCKS)
 
@@ -193,6 +209,27 @@ def test_shots_go_through_streamed_blocks_together_where_copying_takes_longer_th
     assert made.runs[0].lockstep == 8
     lone = plan(film(1), capacity(130), lambda _: Demand(1.0, 5, 10, held=1))
     assert made.forecast.seconds < 8 * lone.forecast.seconds / 3
+
+
+def test_resident_blocks_make_room_for_the_next_component_where_they_spare_no_time() -> None:
+    after = component("video.decode", 90)
+    cut = Phase("video.decode", "frames", Shot("p", 0, "x", OPTIONS), {}, (after,), tuple(film()))
+    made = plan([*cut.inputs, cut], capacity(155), lambda _: Demand(100.0, 5, 10))
+    names = [a.name if isinstance(a, Run) else a.component.name for a in made.actions if not isinstance(a, Evict)]
+    assert names == ["video.denoise", "video.decode", "video.denoise", "video.decode"]
+    assert made.forecast.exposed == pytest.approx(21)  # The first load; that of the decoder is hidden.
+
+
+def test_copies_of_two_components_share_main_memory() -> None:
+    shot = Shot("p", 0, "x", OPTIONS)
+    writer = Component("refine.llm", "w", 0, 100, host=100)
+    write = Phase("refine.generate", "caption", shot, {}, (writer,))
+    draw = Phase("video.denoise", "latents", shot, {}, (LARGE,), (write,))
+    for host, hidden in ((200, False), (320, True)):
+        made = plan([write, draw], capacity(130, host), lambda _: Demand(100.0, 5, 10))
+        names = [a.name if isinstance(a, Run) else a.component.name for a in made.actions if not isinstance(a, Evict)]
+        assert (names.index("video.denoise") < names.index("refine.generate")) == hidden
+        assert made.forecast.peak_host <= host
 
 
 def test_a_component_has_one_placement_in_all_its_runs() -> None:

@@ -85,8 +85,7 @@ def test_own_words_and_own_still_load_neither_chat_nor_image_model(folder: Path,
 def test_a_caption_too_long_for_the_text_encoder_is_cut_aloud(tmp_path: Path) -> None:
     caption = "A red boat moves to the right over the sea. " * 12
     for event in animatic.stream(SENTENCE, preset="pocket", caption=caption, out=tmp_path):
-        if isinstance(event, Notice):
-            assert "cut" in event.text
+        if isinstance(event, Notice) and "your caption was cut" in event.text:
             break
         assert not isinstance(event, Clip), "the cut was not said"
     else:

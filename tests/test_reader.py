@@ -111,16 +111,6 @@ def test_places_are_aligned_in_order_and_apart(sizes: list[tuple[str, int]], ite
     assert total == end
 
 
-def test_blocks_come_in_the_order_they_run() -> None:
-    names = ["single.0.w", "double.10.w", "double.2.w", "x", "double.2.b", "double.w", "doubles.1.w", "double.3"]
-    outside, blocks = reader.in_block_order([tensor(name) for name in names], ("double", "single"))
-    assert [t.name for t in outside] == ["x", "double.w", "doubles.1.w", "double.3"]
-    assert [[t.name for t in block] for block in blocks] == [
-        ["double.2.w", "double.2.b"], ["double.10.w"], ["single.0.w"],
-    ]  # fmt: skip
-    assert reader.in_block_order([tensor("a.0.w")], ()) == ((tensor("a.0.w"),), ())
-
-
 # ---------------------------------------------------------------------------------------------------- reading
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from animatic import media
 from animatic.core import Clip, Event, Notice, Step
-from animatic.errors import AnimaticError, OptionError
+from animatic.errors import AnimaticError, InputError, OptionError
 from animatic.geometry import parse_size
 from animatic.options import parse
 from animatic.sizes import parse_bytes
@@ -161,11 +161,38 @@ def _line(event: Event) -> dict[str, Any]:
 
 @app.command()
 def show(
-    files: Annotated[list[Path], typer.Argument(help="Clips (.mp4) or stills (.png) that Animatic made.")],
+    files: Annotated[list[Path], typer.Argument(help="Clips (.mp4, anyone's) or stills (.png) that Animatic made.")],
+    vbench: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Instead copy the clips there, named as VBench wants them.")
+    ] = None,
 ) -> None:
-    """Print how a clip or a still was made."""
+    """Print how a clip or a still was made, and what a clip measures; what is wrong with it goes to stderr."""
+    if vbench is not None:
+        from animatic.vbench import export
+
+        for path in export(files, vbench):
+            print(path)
+        return
     for file in files:
-        Console(soft_wrap=True).print_json(data=media.provenance(file))
+        shown = _clip(file) if media.is_mp4(file) else media.provenance(file)
+        Console(soft_wrap=True).print_json(data=shown)
+
+
+def _clip(file: Path) -> dict[str, Any]:
+    """A clip's record with "measures", always fresh from the file: a record may come from anyone and tell anything."""
+    from animatic import film
+
+    record: dict[str, Any] = {}
+    said: list[str] = []
+    try:
+        record = media.provenance(file)
+    except InputError as error:
+        said.append(str(error))
+    measures = film.look(file, record)
+    said += [f"{file}: {remark}" for remark in measures["remarks"]]
+    for line in said:
+        print(f"animatic: {line}", file=sys.stderr)
+    return {**record, "measures": measures}
 
 
 @models_app.callback()

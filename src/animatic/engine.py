@@ -137,6 +137,7 @@ class _Errand:
         self._device = engine._device
         self._residency = engine._residency
         self._now: Run | None = None
+        self._floor = self._device.used()
 
     def carry_out(self) -> Iterator[Event]:
         for action in self._plan.actions:
@@ -207,7 +208,7 @@ class _Errand:
         self._store.put(key, made.data, made.suffix, facts, made.identity)
         if meter.alone:
             self._engine._estimator.note(phase, seconds, workspace)
-        taken = self._residency.device_bytes + workspace
+        taken = max(0, peak - self._floor)
         return PhaseEnded(phase.name, phase.shot.id, seconds, peak, taken=taken)
 
 
@@ -241,18 +242,19 @@ class _Meter:
     def __init__(self, device: Device, residency: Residency, together: int) -> None:
         self.alone = together == 1
         self._device = device
-        self._residency = residency
         self._share = 1 / together
-        self._others = device.used() - residency.device_bytes
+        # Main memory is taken page by page as a load goes on: then nobody can tell what of it was work space.
+        self._blurred = device.unified and residency.loading
+        self._before = device.used()
         self._begun = time.perf_counter()
         device.reset_peak()
 
-    def read(self) -> tuple[float, int, int]:
-        """Seconds, peak bytes, and those of them that neither weights took nor what was there before."""
+    def read(self) -> tuple[float, int, int | None]:
+        """Seconds, peak bytes, and the bytes beyond what was there before; None where that cannot be told."""
         self._device.synchronize()
         seconds = (time.perf_counter() - self._begun) * self._share
         peak = self._device.peak()
-        return seconds, peak, max(0, peak - self._residency.device_bytes - self._others)
+        return seconds, peak, None if self._blurred else max(0, peak - self._before)
 
 
 def _missing(run: Run, store: Store) -> list[Work]:

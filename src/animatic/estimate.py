@@ -87,11 +87,11 @@ class Estimator:
         self._raised[key] = max(nbytes, self._raised.get(key, 0))
         self._known.pop(key, None)
 
-    def note(self, phase: Phase, seconds: float, workspace: int) -> None:
-        """A phase took so much: for the plans to come."""
+    def note(self, phase: Phase, seconds: float, workspace: int | None) -> None:
+        """A phase took so much: for the plans to come. `workspace` None: it could not be told."""
         known = self.cost(phase)
         if known.flops and not any(component.host for component in phase.components):
-            sample = Sample(known.flops, known.passes, seconds, workspace)
+            sample = Sample(known.flops, known.passes, seconds, known.workspace if workspace is None else workspace)
             self._history.note_run(self._device, phase.recipe["model"], phase.name, sample)
 
     def note_load(self, component: Component, seconds: float) -> None:
@@ -109,7 +109,7 @@ class Estimator:
             return Demand(self._computed(phase.verb, known, self._cpu), 0)
         same = [sample for sample in samples if sample.shape == (known.flops, known.passes)]
         seconds = statistics.median(s.seconds for s in same) if same else self._scaled(phase.verb, known, samples)
-        workspace = max(s.workspace for s in same) if same else known.workspace
+        workspace = int(statistics.median(s.workspace for s in same)) if same else known.workspace
         return Demand(seconds, max(workspace, least), known.passes, known.held)
 
     def _scaled(self, verb: str, known: Cost, samples: Sequence[Sample]) -> float:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from animatic import card, files, media
+from animatic import card, files, film, media
 from animatic.core import Clip, Shot
 from animatic.spec import ModelStage
 
@@ -68,12 +68,16 @@ class Outputs:
         self.folder = folder
 
     def write(self, results: Results, measured: Mapping[str, Any]) -> Clip:
-        """Write the five files. Raises OutputError. `measured`: seconds and peaks of the phases."""
+        """Write the five files. Raises OutputError. `measured`: seconds and peaks of the phases.
+
+        The clip's measures (`film.examine`) go into its record, not into the file: they are not part of the recipe.
+        """
         frames = np.load(results.frames)
         still = media.read_png(results.still)
-        record = _record(results, measured)
+        clip = _mp4(results, frames)
+        record = {**_record(results, measured), "measures": film.examine(clip, still, results.shot.options)}
         contents = {
-            "path": _mp4(results, frames),
+            "path": clip,
             "still": _still(results, still),
             "text": f"{results.caption['text']}\n".encode(),
             "sidecar": json.dumps(record, ensure_ascii=False, indent=2).encode(),

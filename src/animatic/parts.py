@@ -11,11 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from animatic import catalog, cost, digest, weights
+from animatic.blocks import block_of
 from animatic.core import Component, Subset
 from animatic.spec import BLOCKS, DTYPES, MODULATION, Model, ModelSpec
-
-MODULATED = "transformer"
-"""The part whose adaptive norms can be split off, as the component `modulation`."""
 
 PROVEN_AT_ONCE = 64 << 20
 """Bytes up to which two components that look alike are compared in full unasked; larger ones only where their digests
@@ -95,12 +93,3 @@ def belongs(family: str, tensor: str, subset: Subset) -> bool:
         return True
     pattern = MODULATION.get(family)
     return (pattern is not None and pattern.match(tensor) is not None) == (subset == "modulation")
-
-
-def block_of(tensor: str, lists: tuple[str, ...]) -> tuple[int, int] | None:
-    """The block a tensor is of: the number of its list, and its number there."""
-    for number, prefix in enumerate(lists):
-        if tensor.startswith(f"{prefix}."):
-            index = tensor[len(prefix) + 1 :].partition(".")[0]
-            return (number, int(index)) if index.isdecimal() else None
-    return None

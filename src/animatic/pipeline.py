@@ -34,9 +34,9 @@ from animatic.core import (
 )
 from animatic.errors import PresetError
 from animatic.outputs import Outputs, Results
-from animatic.parts import MODULATED, component
+from animatic.parts import component
 from animatic.place import Capacity, Demand
-from animatic.spec import PHASES, Model, Models, ModelSpec
+from animatic.spec import MODULATED, PHASES, Model, Models, ModelSpec
 from animatic.store import Store
 
 CODE = 1
@@ -171,7 +171,7 @@ def _borrowing(encode: Phase, models: Models) -> Phase:
     own = component(video, "text_encoder")
     if borrowed.nbytes != own.nbytes:
         sizes = f"{borrowed.nbytes:,} and {own.nbytes:,} bytes"
-        raise PresetError(f'share = "equivalent": {image.spec.repo} and {video.spec.repo} have text encoders of {sizes}')
+        raise PresetError(f'share = "equivalent": {image.spec.repo} and {video.spec.repo} have encoders of {sizes}')
     lender = {"model": image.spec.identity, "digest": image.digests.get("text_encoder_2", "")}
     parts = tuple(borrowed if one.part == "text_encoder" else one for one in encode.components)
     return replace(encode, components=parts, recipe={**encode.recipe, "text_encoder": lender})

@@ -5,8 +5,9 @@ Pure arithmetic: bytes, rates and seconds come in as numbers. Lossless choices o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from animatic.blocks import passed_bytes, streamed_bytes
 from animatic.core import RESIDENT, Component, Phase, Placement, Run
@@ -14,6 +15,9 @@ from animatic.errors import CapacityError
 from animatic.sizes import gib
 
 GIB = 2**30
+
+AS_FAST = 1.01
+"""How much longer a run may take that is called as fast as another."""
 
 
 @dataclass(frozen=True)
@@ -77,115 +81,161 @@ def _streamable(run: Run) -> Component | None:
     return max((component for component in weighty(run) if component.blocks), key=lambda c: c.nbytes, default=None)
 
 
-def least(run: Run, demand: Demands) -> int:
+def least(run: Run, total: Demand) -> int:
     """Bytes of device memory without which a run cannot be done."""
-    workspace = max(demand(phase).workspace for phase in run.phases)
     sizes = sum(component.nbytes for component in weighty(run))
     large = _streamable(run)
-    return workspace + sizes - (large.nbytes - streamed_bytes(large.nbytes, large.blocks, 0) if large else 0)
+    return total.workspace + sizes - (max(0, large.nbytes - sizes_of(large)[0][0]) if large else 0)
+
+
+def total_of(run: Run, demand: Demands) -> Demand:
+    """Of all shots of a run: seconds together, the most of all else. Shots with the same options take the same."""
+    counts: dict[int, int] = {}
+    first: dict[int, Phase] = {}
+    for phase in run.phases:
+        options = id(phase.shot.options)
+        counts[options] = counts.get(options, 0) + 1
+        first.setdefault(options, phase)
+    each = {options: demand(phase) for options, phase in first.items()}
+    return Demand(
+        sum(one.seconds * counts[options] for options, one in each.items()),
+        max(one.workspace for one in each.values()),
+        max(1, *(one.passes for one in each.values())),
+        max(one.held for one in each.values()),
+    )
+
+
+def sizes_of(component: Component) -> tuple[tuple[int, int], ...]:
+    """Of a streamed component, by how many of its blocks are resident: bytes of device memory, and bytes that pass."""
+    return _tabulated(component.nbytes, component.blocks)
+
+
+@lru_cache(maxsize=256)
+def _tabulated(nbytes: int, blocks: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple((streamed_bytes(nbytes, blocks, k), passed_bytes(blocks, k)) for k in range(len(blocks) + 1))
 
 
 class Ways:
     """The ways of all runs of a plan, in order, and the placements that they agree on.
 
-    Raises CapacityError when a run cannot fit.
+    lean  with as few resident blocks as are as fast, rather than as many as fit
     """
 
-    def __init__(self, runs: Sequence[Run], capacity: Capacity, demand: Demands) -> None:
+    def __init__(self, runs: Sequence[Run], totals: Sequence[Demand], capacity: Capacity, lean: bool) -> None:
         self._capacity = capacity
-        totals = [_total(run, demand) for run in runs]
-        found = [self._way(run, total) for run, total in zip(runs, totals, strict=True)]
-        if None in found:
-            raise _refusal(runs, capacity, demand)
-        for one in (component for run in runs for component in weighty(run)):
-            if one.host > capacity.host:
-                raise CapacityError(f"{one.name} needs {gib(one.host)} of main memory and the budget is "
-                                    f"{gib(capacity.host)}: grant more with --host-memory, or leave out "
-                                    "--set refine.device=cpu")  # fmt: skip
-        ways = [way for way in found if way]
-        self.placements = _placements(ways)
+        self._lean = lean
+        ways = [self._way(run, total) for run, total in zip(runs, totals, strict=True)]
+        self.placements = self._placements(ways, totals)
         self.each = [self._settled(way, total) for way, total in zip(ways, totals, strict=True)]
 
-    def _way(self, run: Run, total: Demand) -> Way | None:
-        """Whole if it fits, else streamed; None when even that cannot fit."""
-        if self._room(run, total) >= 0:
+    def _way(self, run: Run, total: Demand) -> Way:
+        """Whole if it fits, else streamed: in the fastest way there is."""
+        if self._room(run, total.workspace) >= 0:
             return Way(run, total.workspace, total.seconds)
         component = _streamable(run)
-        return self._streamed(run, total, component, len(component.blocks)) if component else None
+        assert component is not None, "what cannot fit was refused"
+        fastest = min(self._streamed(run, total, component), key=lambda way: way.seconds)
+        return self._leaner(fastest, total, component) if self._lean else fastest
 
     def _settled(self, way: Way, total: Demand) -> Way:
-        """The same with the placement that its components have in the whole plan: one for all their runs."""
+        """The same with the placement that its component has in the whole plan: one for all its runs."""
         component = _streamable(way.run)
         placement = self.placements.get(component, way.placement) if component else way.placement
         if component is None or placement == way.placement:
             return way
-        again = self._streamed(way.run, total, component, placement.resident)
-        assert again is not None, "fewer resident blocks never need more room"
-        return replace(again, placement=placement)
+        return min(self._streamed(way.run, total, component, placement), key=lambda way: way.seconds)
 
-    def _room(self, run: Run, total: Demand) -> int:
+    def _room(self, run: Run, workspace: int) -> int:
         """Bytes left with everything whole; below 0 where it does not fit."""
-        return self._capacity.device - total.workspace - sum(component.nbytes for component in weighty(run))
+        return self._capacity.device - workspace - sum(component.nbytes for component in weighty(run))
 
-    def _streamed(self, run: Run, total: Demand, component: Component, most: int) -> Way | None:
-        """The fastest of: few shots in lockstep beside many resident blocks, at `most` so many, or the other way."""
+    def _streamed(
+        self, run: Run, total: Demand, component: Component, placement: Placement | None = None
+    ) -> Iterator[Way]:
+        """Few shots in lockstep beside many resident blocks, and the other way; of one placement, if it is given."""
         shots = len(run.phases)
-        counts = sorted({min(shots, 1 << n) for n in range(shots.bit_length() + 1)})
-        ways = (self._together(run, total, component, count, most) for count in counts)
-        return min((way for way in ways if way), key=lambda way: way.seconds, default=None)
+        for count in sorted({min(shots, 1 << n) for n in range(shots.bit_length() + 1)}):
+            room = self._room(run, total.workspace + (count - 1) * total.held) + component.nbytes
+            numbers = range(len(component.blocks), -1, -1) if placement is None else (placement.resident,)
+            resident = next((k for k in numbers if sizes_of(component)[k][0] <= room), None)
+            if resident is not None:
+                yield self._together(run, total, component, count, placement or self._placement(component, resident))
 
-    def _together(self, run: Run, total: Demand, component: Component, count: int, most: int) -> Way | None:
-        """`count` shots in lockstep, with as many resident blocks as fit."""
+    def _leaner(self, fastest: Way, total: Demand, component: Component) -> Way:
+        """As fast, with as few resident blocks as that takes."""
+        room = self._room(fastest.run, fastest.workspace) + component.nbytes
+        for resident in range(fastest.placement.resident):
+            placement = self._placement(component, resident)
+            way = self._together(fastest.run, total, component, fastest.run.lockstep, placement)
+            if way.seconds <= AS_FAST * fastest.seconds and sizes_of(component)[resident][0] <= room:
+                return way
+        return fastest
+
+    def _placements(self, ways: Sequence[Way], totals: Sequence[Demand]) -> dict[Component, Placement]:
+        """Of each streamed component: with as many resident blocks as all its runs leave room for."""
+        most: dict[Component, int] = {}
+        for way in ways:
+            component = _streamable(way.run)
+            if component and way.placement.streamed:
+                most[component] = min(most.get(component, len(component.blocks)), way.placement.resident)
+        room = {component: component.nbytes for component in most}
+        for way, total in zip(ways, totals, strict=True):
+            component = _streamable(way.run)
+            if component in most:
+                room[component] = min(room[component], self._room(way.run, total.workspace) + component.nbytes)
+        return {
+            component: self._placement(component, next(
+                k for k in range(most[component], -1, -1) if sizes_of(component)[k][0] <= room[component]
+            ))
+            for component in most
+        }  # fmt: skip
+
+    def _placement(self, component: Component, resident: int) -> Placement:
+        """Streamed from a copy in main memory where there is room for one."""
+        hosted = not self._capacity.unified and sizes_of(component)[resident][1] <= self._capacity.host
+        return Placement(streamed=True, resident=resident, source="host" if hosted else "disk")
+
+    def _together(self, run: Run, total: Demand, component: Component, count: int, placement: Placement) -> Way:
+        """With so many shots in lockstep. What one pass computes hides what passes, but for the first block."""
+        passed = sizes_of(component)[placement.resident][1]
+        rate = self._capacity.copy_rate if placement.source == "host" else self._capacity.disk_rate
+        passes = -(-len(run.phases) // count) * total.passes
+        first = max(component.blocks) if passed else 0
+        seconds = passes * (max(total.seconds / passes, passed / rate) + first / rate)
         workspace = total.workspace + (count - 1) * total.held
-        room = self._room(run, replace(total, workspace=workspace)) + component.nbytes
-        blocks = component.blocks
-        fitting = (k for k in range(most, -1, -1) if streamed_bytes(component.nbytes, blocks, k) <= room)
-        resident = next(fitting, None)
-        if resident is None:
-            return None
-        passed = passed_bytes(blocks, resident)
-        hosted = not self._capacity.unified and passed <= self._capacity.host
-        rate = self._capacity.copy_rate if hosted else self._capacity.disk_rate
-        groups = -(-len(run.phases) // count)
-        passes = groups * total.passes
-        seconds = passes * (max(total.seconds / passes, passed / rate) + max(blocks) / rate)
-        placement = Placement(streamed=True, resident=resident, source="host" if hosted else "disk")
         return Way(replace(run, lockstep=count), workspace, seconds, placement, passes * passed)
 
 
-def _total(run: Run, demand: Demands) -> Demand:
-    """Of all shots of a run: seconds and passes of each add up to `seconds`; the largest of all else."""
-    each = [demand(phase) for phase in run.phases]
-    return Demand(
-        sum(one.seconds for one in each),
-        max(one.workspace for one in each),
-        max(1, *(one.passes for one in each)),
-        max(one.held for one in each),
-    )
+def check(runs: Sequence[Run], totals: Sequence[Demand], capacity: Capacity) -> None:
+    """Raises CapacityError when a run cannot fit, streamed as far as it can be: it names the neediest."""
+    for one in (component for run in runs for component in weighty(run)):
+        if one.host > capacity.host:
+            raise CapacityError(f"{one.name} needs {gib(one.host)} of main memory and the budget is "
+                                f"{gib(capacity.host)}: grant more with --host-memory, or leave out "
+                                "--set refine.device=cpu")  # fmt: skip
+    worst = max(zip(runs, totals, strict=True), key=lambda one: least(*one), default=None)
+    if worst and least(*worst) > capacity.device:
+        raise _refusal(*worst, capacity)
 
 
-def _placements(ways: Sequence[Way]) -> dict[Component, Placement]:
-    """The placement of each streamed component: of its runs' the most modest."""
-    found: dict[Component, Placement] = {}
-    for way in ways:
-        if way.placement.streamed:
-            component = _streamable(way.run)
-            assert component is not None
-            known = found.get(component, way.placement)
-            modest = min(known, way.placement, key=lambda one: one.resident)
-            disk = "disk" in (known.source, way.placement.source)
-            found[component] = replace(modest, source="disk") if disk else modest
-    return found
-
-
-def _refusal(runs: Sequence[Run], capacity: Capacity, demand: Demands) -> CapacityError:
-    """Names the neediest phase, what it needs at least, and the budget in which all would run."""
-    worst = max(runs, key=lambda run: least(run, demand))
-    need = least(worst, demand)
+def _refusal(run: Run, total: Demand, capacity: Capacity) -> CapacityError:
+    """Names the neediest phase, what it needs at least, and what would make it fit."""
+    need = least(run, total)
+    tiled = run.name != "video.decode" or run.phases[0].shot.options.get("video.vae_tiling") == "on"
+    ways = f"grant {_option(need)}, or choose a smaller size or another preset"
     return CapacityError(
-        f"{worst.name} needs {gib(need)} at least and the budget is {gib(capacity.device)}: "
-        f"grant {_option(need)}, or choose a smaller size, --set video.vae_tiling=on, or another preset"
+        f"{run.name} needs {gib(need)} at least and the budget is {gib(capacity.device)}: "
+        f"{ways if tiled else f'add --set video.vae_tiling=on, {ways}'}"
     )
+
+
+def _check_host(runs: Sequence[Run], capacity: Capacity) -> None:
+    """Raises CapacityError for a component that runs beside the device and finds no room there."""
+    for one in (component for run in runs for component in weighty(run)):
+        if one.host > capacity.host:
+            raise CapacityError(f"{one.name} needs {gib(one.host)} of main memory and the budget is "
+                                f"{gib(capacity.host)}: grant more with --host-memory, or leave out "
+                                "--set refine.device=cpu")  # fmt: skip
 
 
 def _option(nbytes: int) -> str:

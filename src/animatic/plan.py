@@ -1,14 +1,14 @@
 """The memory planner: from phases to a list of loads, evictions and runs, with a predicted timeline.
 
 Pure: no torch, no clock, no device. First every component gets its placement: in device memory where it fits beside
-what its runs need with it, else streamed block by block. Then the search decides what is loaded when.
+what its runs need with it, else streamed block by block. Then the search decides what is loaded when. Resident blocks
+spare copying, but take the room in which the next component could come: both ways are planned, the better one is taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from animatic.blocks import passed_bytes, streamed_bytes
 from animatic.core import (
     RESIDENT,
     Action,
@@ -22,7 +22,7 @@ from animatic.core import (
     Run,
     Span,
 )
-from animatic.place import Capacity, Demands, Ways, least, weighty
+from animatic.place import Capacity, Demands, Ways, check, least, sizes_of, total_of, weighty
 from animatic.search import START, Piece, Problem, Stop, bits, linger, search, step
 
 LoadSeconds = Callable[[Component], float | None]
@@ -46,13 +46,19 @@ def plan(
 
     Raises CapacityError when a phase cannot fit, with the numbers and the least budget that would do.
     """
-    ways = Ways(_stage_major(phases), capacity, demand)
-    return _Script(ways, capacity, resident or {}, load_seconds, keep).write()
+    runs = _stage_major(phases)
+    totals = [total_of(run, demand) for run in runs]
+    check(runs, totals, capacity)
+    tries = [Ways(runs, totals, capacity, lean=False), Ways(runs, totals, capacity, lean=True)]
+    if tries[0].placements == tries[1].placements:
+        tries.pop()
+    made = (_Script(ways, capacity, resident or {}, load_seconds, keep).write() for ways in tries)
+    return min(made, key=lambda one: (one.forecast.seconds, one.forecast.nbytes))
 
 
 def smallest(phases: Sequence[Phase], demand: Demands) -> int:
     """The least bytes of device memory in which `phases` can run at all, streamed as far as they can be."""
-    return max((least(run, demand) for run in _stage_major(phases)), default=0)
+    return max((least(run, total_of(run, demand)) for run in _stage_major(phases)), default=0)
 
 
 # --------------------------------------------------------------------------------------------------------- the order
@@ -127,9 +133,8 @@ class _Script:
         spans: list[Span] = []
         for run, (way, held) in enumerate(zip(self._ways, masks, strict=True)):
             actions += [Evict(self._weighty[n]) for n in bits(before & ~held)]
-            actions += [Load(component) for component in self._light[run] if component not in light]
             order = sorted(bits(held & ~before), key=lambda n: (problem.next_use(n, run), n))
-            actions += [Load(self._weighty[n], self._placement(self._weighty[n])) for n in order]
+            actions += self._arrivals(run, [(problem.next_use(n, run), self._weighty[n]) for n in order], light)
             actions.append(way.run)
             made = step(problem, run, before, held, label)
             spans += self._loads(problem, order, max(label.lane, label.clock))
@@ -137,20 +142,32 @@ class _Script:
             device = problem.size(held) + way.workspace
             spans.append(Span("run", way.run.name, begin, made.clock, way.nbytes, device, begin - label.clock))
             label, before = made, held
-            light |= set(self._light[run])
             done = {c for c in light if not any(c in later for later in self._light[run + 1 :])}
             if not self._keep:
                 actions += [Evict(component) for component in sorted(done, key=lambda c: c.name)]
                 light -= done
         if not self._keep:
             actions += [Evict(self._weighty[n]) for n in bits(before)]
-        return Plan(tuple(actions), Forecast(tuple(spans), max((s.device for s in spans), default=0), self._host()))
+        host = max(map(problem.hosted, masks), default=0)
+        return Plan(tuple(actions), Forecast(tuple(spans), max((s.device for s in spans), default=0), host))
+
+    def _arrivals(self, run: int, weighty: Sequence[tuple[int, Component]], light: set[Component]) -> Iterator[Load]:
+        """Loads by when they are due. Those without weights come before the weights of the same run or a later one.
+
+        Loaded only when their own run comes, they would wait in the lane for all that is fetched ahead by then.
+        """
+        for due, component in (*weighty, (run, None)):
+            early = dict.fromkeys(one for later in self._light[run : due + 1] for one in later if one not in light)
+            light |= set(early)
+            yield from map(Load, early)
+            if component:
+                yield Load(component, self._placement(component))
 
     def _problem(self) -> Problem:
         pieces = tuple(self._piece(component) for component in self._weighty)
         stops = tuple(Stop(self._mask(weighty(way.run)), way.workspace, way.seconds) for way in self._ways)
         here = self._mask(component for component in self._resident if component in self._number)
-        return Problem(pieces, stops, self._capacity.device, here)
+        return Problem(pieces, stops, self._capacity.device, here, self._capacity.host)
 
     def _piece(self, component: Component) -> Piece:
         placement = self._placement(component)
@@ -158,23 +175,18 @@ class _Script:
             seconds = self._load_seconds(component)
             if seconds is None:
                 seconds = self._capacity.load_overhead + component.disk / self._capacity.disk_rate
-            return Piece(component.nbytes, component.disk, seconds)
-        size = streamed_bytes(component.nbytes, component.blocks, placement.resident)
-        staying = component.nbytes - passed_bytes(component.blocks, placement.resident)
-        share = 1.0 if placement.source == "host" else staying / component.nbytes
-        nbytes = int(component.disk * share)
-        return Piece(size, nbytes, self._capacity.load_overhead + nbytes / self._capacity.disk_rate)
+            return Piece(component.nbytes, component.disk, seconds, component.host)
+        size, passed = sizes_of(component)[placement.resident]
+        hosted = placement.source == "host"
+        nbytes = component.disk if hosted else component.disk * (component.nbytes - passed) // component.nbytes
+        seconds = self._capacity.load_overhead + nbytes / self._capacity.disk_rate
+        return Piece(size, nbytes, seconds, passed if hosted else 0)
 
     def _loads(self, problem: Problem, order: Sequence[int], lane: float) -> Iterator[Span]:
         for n in order:
             piece = problem.pieces[n]
             yield Span("load", self._weighty[n].name, lane, lane + piece.seconds, piece.nbytes)
             lane += piece.seconds
-
-    def _host(self) -> int:
-        """Bytes of main memory for what runs or is streamed from there: one component at a time."""
-        hosted = [passed_bytes(c.blocks, p.resident) for c, p in self._placements.items() if p.source == "host"]
-        return max([*hosted, *(component.host for component in self._weighty)], default=0)
 
     def _placement(self, component: Component) -> Placement:
         return self._placements.get(component, RESIDENT)

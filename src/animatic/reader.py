@@ -102,21 +102,6 @@ def layout(tensors: Sequence[Tensor], itemsize: Callable[[Tensor], int] | None =
     return tuple(places), end
 
 
-def in_block_order(
-    tensors: Iterable[Tensor], blocks: Sequence[str]
-) -> tuple[tuple[Tensor, ...], tuple[tuple[Tensor, ...], ...]]:
-    """The tensors outside all blocks, and those of each block in the order in which the blocks run.
-
-    blocks  names of the module lists, in order: the blocks of "encoder.block" are "encoder.block.0." and so on
-    """
-    outside: list[Tensor] = []
-    inside: dict[tuple[int, int], list[Tensor]] = {}
-    for tensor in tensors:
-        block = _block(tensor.name, blocks)
-        (outside if block is None else inside.setdefault(block, [])).append(tensor)
-    return tuple(outside), tuple(tuple(inside[block]) for block in sorted(inside))
-
-
 def _block(name: str, lists: Sequence[str]) -> tuple[int, int] | None:
     for number, prefix in enumerate(lists):
         index, dot, _ = name.removeprefix(f"{prefix}.").partition(".")

@@ -24,11 +24,8 @@ from animatic.device import Device
 from animatic.reader import CHUNK, Reader
 from animatic.segments import Feed, Files, HostCopy, Segment, by_library, placed, segments
 from animatic.skeleton import Skeleton
-from animatic.spec import BLOCKS, ModelSpec
-from animatic.stream import Stream
-
-MODULATED = "transformer"
-"""The part whose files hold the component `modulation`."""
+from animatic.spec import BLOCKS, MODULATED, ModelSpec
+from animatic.streamed import Stream
 
 
 class Maker(Protocol):
@@ -109,6 +106,11 @@ class Residency:
     def device_bytes(self) -> int:
         """Of device memory, taken by components that are loaded or being loaded."""
         return sum(here.nbytes for here in self._here.values())
+
+    @property
+    def loading(self) -> bool:
+        """Whether a load goes on."""
+        return any(here.job is not None and not here.job.done() for here in self._here.values())
 
     @property
     def host_bytes(self) -> int:

@@ -52,6 +52,9 @@ MODULATION: Mapping[str, re.Pattern[str]] = {
 }
 """By family: how the names of the transformer's tensors begin that see only timestep, guidance and pooled text."""
 
+MODULATED = "transformer"
+"""The part whose adaptive norms can be split off, as the component `modulation`; its files hold both."""
+
 DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}
 """What models run in, and its bytes an element."""
 
