@@ -154,6 +154,16 @@ def test_weights_of_another_model_are_refused(folder: Path, tmp_path: Path) -> N
         skeleton(AutoModelForCausalLM, source, torch.bfloat16)
 
 
+def test_whole_numbers_where_floats_belong_are_refused_by_name(folder: Path, tmp_path: Path) -> None:
+    source = tiny.copied(folder / "llama", tmp_path / "llama")
+    shard = min(source.glob("*.safetensors"))
+    tensors = load_file(shard)
+    name = min(tensors)
+    save_file(tensors | {name: tensors[name].to(torch.int32)}, shard, metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=rf"{name} is I32, where BF16"):
+        skeleton(AutoModelForCausalLM, source, torch.bfloat16)
+
+
 def test_a_configuration_that_cannot_be_read_is_told(folder: Path, tmp_path: Path) -> None:
     source = tiny.copied(folder / "flux/vae", tmp_path / "vae")
     (source / "config.json").unlink()

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from animatic import media
 from animatic.core import Clip, Event, Notice, Step
 from animatic.errors import AnimaticError, InputError, OptionError
 from animatic.geometry import parse_size
@@ -155,6 +154,8 @@ def _line(event: Event) -> dict[str, Any]:
     """An event as JSON; a preview is a small PNG in a data URL, so that a bad clip can be seen and stopped early."""
     line = event.as_dict()
     if isinstance(event, Step) and event.preview is not None:
+        from animatic import media
+
         line["preview"] = media.data_url(event.preview)
     return line
 
@@ -173,6 +174,8 @@ def show(
         for path in export(files, vbench):
             print(path)
         return
+    from animatic import media
+
     for file in files:
         shown = _clip(file) if media.is_mp4(file) else media.provenance(file)
         Console(soft_wrap=True).print_json(data=shown)
@@ -180,7 +183,7 @@ def show(
 
 def _clip(file: Path) -> dict[str, Any]:
     """A clip's record with "measures", always fresh from the file: a record may come from anyone and tell anything."""
-    from animatic import film
+    from animatic import film, media
 
     record: dict[str, Any] = {}
     said: list[str] = []

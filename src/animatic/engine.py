@@ -94,15 +94,14 @@ class LocalEngine:
 
     def run(self, plan: Plan, store: Store) -> Iterator[Event]:
         """Carry the plan out. Whatever happens, nothing is resident afterwards, and no load goes on."""
-        # What is alive now stays so: each eviction's collection need look only at what the run itself made.
-        gc.collect()
+        # What is alive now stays so: each collection need look only at what the run itself made.
         gc.freeze()
         stages = _StageClock(plan)
         try:
             yield from self._carry_out_twice(plan, store, stages)
         finally:
-            gc.unfreeze()
             self._close()
+            gc.unfreeze()
 
     def _carry_out_twice(self, plan: Plan, store: Store, stages: _StageClock) -> Iterator[Event]:
         errand = _Errand(self, plan, store, stages)
@@ -140,12 +139,17 @@ class _Errand:
         self._floor = self._device.used()
 
     def carry_out(self) -> Iterator[Event]:
+        dropped = False
         for action in self._plan.actions:
+            if dropped and not isinstance(action, Evict):
+                self._device.release()
+                dropped = False
             match action:
                 case Load(component, placement, source):
                     self._engine._where(component).begin(component, placement, source)
                 case Evict(component, keep):
                     self._engine._where(component).evict(component, keep)
+                    dropped = True
                     yield Evicted(component.name)
                 case Run():
                     yield from self._stages.begin(action.phases[0].stage)

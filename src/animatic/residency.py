@@ -167,7 +167,10 @@ class Residency:
         return {one.role or one.name: self._here[one].thing for one in components}
 
     def evict(self, component: Component, keep: bool = False) -> None:
-        """Drop a component. `keep`: with a copy in main memory, for a later load; else its copy goes, too."""
+        """Drop a component. `Device.release` then gives its memory back to others.
+
+        keep  with a copy in main memory, for a later load; else its copy goes, too
+        """
         here = self._here.pop(component, None)
         try:
             if keep and here is not None and here.build is not None:
@@ -180,11 +183,14 @@ class Residency:
                 _drop(here)
             if not keep:
                 self._copies.pop(component, None)
-            del here
-            self._device.release()
+            if here is not None and here.placement.streamed:
+                # Hooks and slots hold one another: only the collector ends that.
+                del here
+                self._device.release()
 
     def close(self) -> None:
         """Drop everything, whatever goes on. No thread and no memory is left; loading may begin anew."""
+        held = bool(self._here or self._copies)
         for here in self._here.values():
             here.cancelled.set()
         if self._pool is not None:
@@ -194,7 +200,8 @@ class Residency:
             _drop(self._here.popitem()[1])
         self._copies.clear()
         self._files = None
-        self._device.release()
+        if held:
+            self._device.release()
 
     # ------------------------------------------------------------------------------------------------------ loading
 

@@ -241,6 +241,7 @@ def _check_shapes(folder: Path, found: Mapping[str, weights.Tensor], blank: Mapp
             )
         if tensor.dtype not in TORCH:
             raise WeightsError(f"{folder}: {tensor.name} is {tensor.dtype}, which cannot be run")
+    weights.check_dtypes(tensor for name, tensor in found.items() if blank[name].is_floating_point())
 
 
 def _check_missing(
