@@ -19,6 +19,7 @@ from animatic.history import History
 from animatic.plan import smallest
 from tests import tiny
 from tests.cascades import Rig, shot
+from tests.residents import outliving
 
 CAPTION = "A red boat sails over the sea to the right while the camera stays still."
 BOTH = frozenset({"image", "video"})
@@ -153,10 +154,10 @@ def test_a_device_that_is_too_small_ends_with_the_numbers_and_nothing_left(rig: 
     engine.check(made)
     engine._device.limit = 200_000  # type: ignore[attr-defined]
     engine._device._live.limit = 200_000  # type: ignore[attr-defined]
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     with pytest.raises(CapacityError, match=r"memory|budget"):
         list(engine.run(made, store))
-    assert threading.active_count() == threads
+    assert not outliving(threads)
     assert engine._residency.device_bytes == 0 == engine._residency.host_bytes
 
 
@@ -167,14 +168,14 @@ def test_stopping_a_streamed_phase_leaves_no_thread_and_no_memory(phase: str, ri
     made = engine.plan([p for one in SHOTS for p in pipeline.cascade(one, rig.models).phases])
     changed = Plan(tuple(streamed(0, "host", 3)(action) for action in made.actions))
     engine.check(changed)
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     events = engine.run(changed, store)
     for event in events:
         if isinstance(event, Step) and event.phase == phase:
             break
     events.close()  # type: ignore[attr-defined]
     gc.collect()
-    assert threading.active_count() == threads
+    assert not outliving(threads)
     assert engine._residency.device_bytes == 0 == engine._residency.host_bytes
     assert engine._device.weights == 0  # type: ignore[attr-defined]
     assert not torch.is_inference_mode_enabled() and torch.is_grad_enabled()

@@ -34,10 +34,10 @@ def descriptors() -> int:
 @pytest.fixture(autouse=True)
 def nothing_stays_behind() -> Iterator[None]:
     gc.collect()
-    before = threading.active_count(), descriptors()
+    threads, before = set(threading.enumerate()), descriptors()
     yield
     gc.collect()
-    assert (threading.active_count(), descriptors()) == before
+    assert not set(threading.enumerate()) - threads and descriptors() == before
 
 
 def write(path: Path, sizes: list[tuple[str, int]], seed: int = 0) -> list[Tensor]:
