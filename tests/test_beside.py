@@ -80,8 +80,8 @@ def test_a_borrowed_text_encoder_is_what_the_video_model_gets(rig: Rig, tmp_path
     made = engine.plan(phases)
     engine.check(made)
     list(engine.run(made, store))
-    loads = [action.component.part for action in made.actions if isinstance(action, Load)]
-    assert "text_encoder_2" in loads
+    loads = [action.component.name for action in made.actions if isinstance(action, Load)]
+    assert "image.text_encoder_2" in loads and "video.text_encoder" not in loads
     assert all(store.artifact(phase) for phase in phases)
 
 

@@ -15,16 +15,16 @@ from animatic.machine import GPU_RESERVE, Machine
 from animatic.place import Capacity
 
 DISK_RATE = 1.5e9
-"""Bytes/s of reading weights, until it was measured here: between a SATA and a fast NVMe disk."""
+"""Bytes/s of reading weights, assumed until it was measured here: between a SATA and a fast NVMe disk."""
 
 HOST_LINK_RATE = 20e9
 """Bytes/s from main memory to a GPU that the table does not know: what PCIe 4.0 x16 reaches in practice."""
 
 CORE_FLOPS = 40e9
-"""FLOP/s of one CPU core, until it was measured here: AVX2 in float32 at about 2.5 GHz."""
+"""FLOP/s of one CPU core, assumed until it was measured here."""
 
 CORE_MEMORY_RATE = 8e9
-"""Bytes/s of main memory that one core's share amounts to, until it was measured here."""
+"""Bytes/s of main memory that one core's share amounts to, assumed until it was measured here."""
 
 CORES = 8
 """CPU cores beside a card that is not at hand."""
@@ -32,8 +32,11 @@ CORES = 8
 UNKNOWN_GPU = Rates(flops=100e12, memory=600e9)
 """Of a GPU that is not in the table."""
 
+HOST = 32 << 30
+"""Bytes of main memory for copies of weights beside a card that is not at hand: half of an assumed 64 GiB."""
+
 LIBRARIES = 700 << 20
-"""Bytes that Python, torch, diffusers and transformers take in main memory before any weight (measured: 0.6 GiB)."""
+"""Bytes set aside in main memory for Python, torch, diffusers and transformers before any weight."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def of_card(name: str, memory: int | None, host_memory: int | None) -> Budget:
     card = gpus.find(name)
     _check("--memory", memory, card.memory)
     granted = card.memory - GPU_RESERVE if memory is None else memory
-    host = (64 << 30) // 2 if host_memory is None else host_memory
+    host = HOST if host_memory is None else host_memory
     capacity = Capacity(granted, host, DISK_RATE, card.host_link)
     rates = Rates(card.flops, card.bandwidth)
     return Budget(card.name, f"{card.name}, as its data sheet says", capacity, rates, card.memory - GPU_RESERVE,

@@ -174,8 +174,11 @@ class _Errand:
 
     def _wait(self, run: Run) -> Iterator[Event]:
         for needed in run.phases[0].components:
-            for component, seconds in self._engine._where(needed).wait([needed]):
-                self._engine._estimator.note_load(component, seconds)
+            residency = self._engine._where(needed)
+            for component, seconds in residency.wait([needed]):
+                # Of what is streamed, only a part was read.
+                if not residency.resident[component].streamed:
+                    self._engine._estimator.note_load(component, seconds)
                 yield Loaded(component.name, component.nbytes, seconds)
 
     def _run(self, run: Run) -> Iterator[Event]:

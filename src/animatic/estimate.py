@@ -26,7 +26,8 @@ EFFICIENCY: Mapping[str, float] = {"decode": 0.15, "anchor": 0.15}
 """The share of a device's rate that a phase reaches, by verb, until it was measured: convolutions stay far below."""
 
 TRANSFORMER_EFFICIENCY = 0.45
-"""Of transformers: published runs of CogVideoX-5B reach 0.37 of an H100's rate, FLUX.1 0.5 to 0.6."""
+"""Of transformers, an assumption: CogVideo's README gives 90 s on an H100, which is 0.37 of its rate; FLUX.1, with less
+attention in it, should reach more."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,8 @@ class Estimator:
 
 
 def component_name(component: Component) -> str:
-    """A component in the history: what it holds may change its digest, its model and name do not."""
-    return f"{component.model}/{component.part}"
+    """A component in the history: its model and part, and which of the part's tensors, since they take other times."""
+    return f"{component.model}/{component.part}/{component.subset}"
 
 
 def _per_pass(flops: float, samples: Sequence[Sample]) -> float:

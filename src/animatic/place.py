@@ -229,14 +229,5 @@ def _refusal(run: Run, total: Demand, capacity: Capacity) -> CapacityError:
     )
 
 
-def _check_host(runs: Sequence[Run], capacity: Capacity) -> None:
-    """Raises CapacityError for a component that runs beside the device and finds no room there."""
-    for one in (component for run in runs for component in weighty(run)):
-        if one.host > capacity.host:
-            raise CapacityError(f"{one.name} needs {gib(one.host)} of main memory and the budget is "
-                                f"{gib(capacity.host)}: grant more with --host-memory, or leave out "
-                                "--set refine.device=cpu")  # fmt: skip
-
-
 def _option(nbytes: int) -> str:
     return f"--memory {-(-nbytes * 10 // GIB) / 10:g}GiB" if nbytes >= GIB else f"--memory {-(-nbytes // 2**20)}MiB"

@@ -172,16 +172,15 @@ class Residency:
         keep  with a copy in main memory, for a later load; else its copy goes, too
         """
         here = self._here.pop(component, None)
+        kept = False
         try:
             if keep and here is not None and here.build is not None:
                 self._keep(component, here, here.build)
-        except BaseException:
-            keep = False
-            raise
+            kept = keep
         finally:
             if here is not None:
                 _drop(here)
-            if not keep:
+            if not kept:
                 self._copies.pop(component, None)
             if here is not None and here.placement.streamed:
                 # Hooks and slots hold one another: only the collector ends that.

@@ -105,11 +105,10 @@ class Stream:
         """Wait for what is coming, if anything is."""
         if self._coming is not None:
             (index, wait), self._coming = self._coming, None
-            try:
-                wait()
-            except BaseException:
-                self._holds[self._holds.index(index)] = None
-                raise
+            slot = self._holds.index(index)
+            self._holds[slot] = None  # What does not come holds nothing.
+            wait()
+            self._holds[slot] = index
 
     def _fetch(self, index: int, slot: int) -> None:
         self._holds[slot] = index
