@@ -84,6 +84,16 @@ class Rig:
         return pipeline.cascade(shot, self.models), self.store(folder / "store")
 
 
+def tiny_rig(folder: Path, accounted: int | None = None) -> Rig:
+    """Llama-, FLUX.1-dev- and CogVideoX-5B-I2V-like, made in `folder`."""
+    return Rig(
+        tiny.chat(folder / "chat", "llama"),
+        tiny.flux(folder / "flux", guidance=True),
+        tiny.cogvideox(folder / "cog", newer=False),
+        accounted,
+    )
+
+
 def shot(prompt: str = "a red boat", seed: int = 0, caption: str | None = None, **options: Any) -> Shot:
     dotted = {name.replace("__", "."): value for name, value in options.items()}
     return Shot(prompt, seed, "tiny", resolve(OPTIONS, dotted), caption)

@@ -11,19 +11,12 @@ from animatic import pipeline
 from animatic.core import Load, Phase, PhaseEnded, Shot
 from animatic.errors import CapacityError, PresetError
 from animatic.spec import Models
-from tests import tiny
-from tests.cascades import Rig, shot
+from tests.cascades import Rig, shot, tiny_rig
 
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
-    folder = tmp_path_factory.mktemp("tiny")
-    return Rig(
-        tiny.chat(folder / "chat", "llama"),
-        tiny.flux(folder / "flux", guidance=True),
-        tiny.cogvideox(folder / "cog", newer=False),
-        accounted=1 << 40,
-    )
+    return tiny_rig(tmp_path_factory.mktemp("tiny"), accounted=1 << 40)
 
 
 def caption(rig: Rig, one: Shot, folder: Path) -> tuple[bytes, int, str]:

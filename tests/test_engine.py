@@ -14,20 +14,14 @@ from safetensors.torch import load_file, save_file
 
 from animatic.core import Clip, Evicted, Loaded, PhaseBegun, PhaseEnded, Planned, StageBegun, StageEnded, Step
 from animatic.errors import WeightsError
-from tests import tiny
-from tests.cascades import Rig, shot
+from tests.cascades import Rig, shot, tiny_rig
 
 CAPTION = "A red boat sails over the sea to the right while the camera stays still."
 
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
-    folder = tmp_path_factory.mktemp("tiny")
-    return Rig(
-        tiny.chat(folder / "chat", "llama"),
-        tiny.flux(folder / "flux", guidance=True),
-        tiny.cogvideox(folder / "cog", newer=False),
-    )
+    return tiny_rig(tmp_path_factory.mktemp("tiny"))
 
 
 def live_parameters() -> int:

@@ -17,8 +17,7 @@ from animatic.engine import LocalEngine
 from animatic.errors import CapacityError
 from animatic.history import History
 from animatic.plan import smallest
-from tests import tiny
-from tests.cascades import Rig, shot
+from tests.cascades import Rig, shot, tiny_rig
 from tests.residents import outliving
 
 CAPTION = "A red boat sails over the sea to the right while the camera stays still."
@@ -27,13 +26,7 @@ BOTH = frozenset({"image", "video"})
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
-    folder = tmp_path_factory.mktemp("tiny")
-    return Rig(
-        tiny.chat(folder / "chat", "llama"),
-        tiny.flux(folder / "flux", guidance=True),
-        tiny.cogvideox(folder / "cog", newer=False),
-        accounted=1 << 40,
-    )
+    return tiny_rig(tmp_path_factory.mktemp("tiny"), accounted=1 << 40)
 
 
 SHOTS = [shot("a red boat", seed=3), shot("a blue cat", seed=8), shot("a green fish", seed=9)]
