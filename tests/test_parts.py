@@ -1,4 +1,4 @@
-"""Components and their bytes: from headers and in closed form the same, and the parts of a transformer make it whole."""
+"""Components and their bytes: by headers and in closed form the same; the parts of a transformer make it whole."""
 
 from __future__ import annotations
 
