@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from threading import RLock
@@ -48,7 +49,7 @@ class Lane:
         """Return when all copies so far are done, so that their sources may be written again."""
 
 
-class Device:
+class Device(ABC):
     """One device's memory. `unified`: its memory is main memory, so that nothing is ever copied to it."""
 
     torch: torch.device
@@ -59,9 +60,9 @@ class Device:
         """Whether a lane's `copy` returns before it is done, and costs the thread that calls it next to nothing."""
         return False
 
+    @abstractmethod
     def allocate(self, nbytes: int) -> Tensor:
         """So many bytes of device memory, as uint8, in one piece. Raises torch.OutOfMemoryError."""
-        raise NotImplementedError
 
     def host(self, nbytes: int) -> Tensor:
         """So many bytes of main memory, as uint8, to be copied from into device memory."""
@@ -81,7 +82,8 @@ class Device:
         return None
 
     def wait(self, mark: Mark) -> None:
-        """Let what this thread computes next wait for a mark."""
+        """Let what this thread computes next wait for a mark; nothing, where marks are None."""
+        assert mark is None, "a device that makes marks also waits for them"
 
     def running(self) -> AbstractContextManager[Any]:
         """Within it, models run; enter it in the thread that computes, around nothing that yields."""
@@ -102,24 +104,25 @@ class Device:
             if close is not None:
                 close()
 
+    @abstractmethod
     def reset_peak(self) -> None:
         """Count `peak` anew from now on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def peak(self) -> int:
         """The most bytes in use at once since `reset_peak`: of weights and of activations."""
-        raise NotImplementedError
 
+    @abstractmethod
     def used(self) -> int:
         """Bytes in use now, counted as `peak` counts."""
-        raise NotImplementedError
 
     def release(self) -> None:
         """Give back the memory of what nothing refers to any more."""
         gc.collect()
 
     def synchronize(self) -> None:
-        """Return when all computing is done."""
+        """Return when all computing is done; it is, where calls return when their work is."""
+        assert self.mark() is None, "a device that makes marks also synchronizes"
 
 
 class Cpu(Device):

@@ -68,13 +68,12 @@ def _stage_major(phases: Sequence[Phase]) -> list[Run]:
     """Group equal phases of all shots, in an order where every phase comes after what it reads.
 
     A group's level is its longest path from a group that reads nothing; so encoding the text for the video comes beside
-    encoding it for the image, as early as it can. What reads nothing at all comes right before what reads it.
+    encoding it for the image, as early as it can. What only aids comes right before what it aids.
     """
     groups: dict[tuple[str, tuple[Component, ...]], list[Phase]] = {}
     for phase in phases:
         groups.setdefault((phase.name, phase.components), []).append(phase)
     number = {id(phase): n for n, group in enumerate(groups.values()) for phase in group}
-    names = [name for name, _ in groups]
     reads: list[set[int]] = [
         {number[id(given)] for phase in group for given in (*phase.inputs, *phase.aids) if id(given) in number}
         for group in groups.values()
@@ -82,9 +81,9 @@ def _stage_major(phases: Sequence[Phase]) -> list[Run]:
     levels: dict[int, float] = {}
     for n in range(len(reads)):
         _level(n, reads, levels)
-    for n, name in enumerate(names):
-        if name.endswith(".modulate"):  # Right before the denoising that it aids: its tables need not wait about.
-            levels[n] = min((levels[m] for m in range(len(reads)) if n in reads[m]), default=levels[n]) - 0.5
+    for n in {number[id(aid)] for phase in phases for aid in phase.aids if id(aid) in number}:
+        # Right before what it aids: its artifact need not wait about.
+        levels[n] = min(levels[m] for m in range(len(reads)) if n in reads[m]) - 0.5
     order = sorted(range(len(reads)), key=lambda n: levels[n])
     listed = list(groups.values())
     return [Run(tuple(listed[n])) for n in order]
