@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from animatic import files, pipeline
-from animatic.core import Clip, Event, Notice, PhaseEnded, Shot
+from animatic.core import Clip, Event, Notice, PhaseEnded, Plan, Planned, Shot
 from animatic.errors import PromptError
 from animatic.outlook import Outlook, compared, summary
 from animatic.outputs import Outputs
@@ -60,11 +60,11 @@ def plan(
     """
     sentences = _sentences(file) if file else [prompt or ANY]
     prepared = prepare([Wish(sentence, **({"takes": shots} | wish)) for sentence in sentences], gpu)
-    return outlook(prepared)
+    return outlook(prepared, prepared.plan())
 
 
-def outlook(prepared: Prepared) -> Outlook:
-    """The plan of prepared shots, with all that is needed to read it."""
+def outlook(prepared: Prepared, plan: Plan) -> Outlook:
+    """A plan of prepared shots, with all that is needed to read it."""
     budget, capacity = prepared.budget, prepared.budget.capacity
     return Outlook(
         preset=prepared.shots[0].preset,
@@ -73,7 +73,7 @@ def outlook(prepared: Prepared) -> Outlook:
         memory=capacity.device,
         host_memory=capacity.host,
         unified=capacity.unified,
-        plan=prepared.plan(),
+        plan=plan,
         basis="from what was measured here" if prepared.estimator.measured else "by the hardware's rates",
         notes=tuple(notice.text for notice in prepared.notices),
     )
@@ -85,15 +85,19 @@ def _run(prepared: Prepared, outputs: Outputs) -> Iterator[Event]:
     from animatic.engine import LocalEngine
 
     engine = LocalEngine(prepared.models, device.here(), prepared.budget, prepared.estimator)
-    foretold = outlook(prepared)
-    yield Notice(summary(foretold))
+    foretold: Outlook | None = None
     begun, peak = time.perf_counter(), 0
     try:
         with tempfile.TemporaryDirectory(prefix="animatic-") as folder:
             for event in pipeline.run(prepared.shots, prepared.models, engine, Store(Path(folder)), outputs):
                 yield event
-                peak = max(peak, event.taken) if isinstance(event, PhaseEnded) else peak
-        yield Notice(compared(foretold, time.perf_counter() - begun, peak))
+                if isinstance(event, Planned):
+                    foretold = outlook(prepared, event.plan)
+                    yield Notice(summary(foretold))
+                elif isinstance(event, PhaseEnded):
+                    peak = max(peak, event.taken)
+        if foretold is not None:
+            yield Notice(compared(foretold, time.perf_counter() - begun, peak))
     finally:
         prepared.history.save()
 

@@ -280,11 +280,12 @@ class Notice(Event):
 
 @dataclass(frozen=True)
 class Planned(Event):
-    """The plan's outline: phases in order, and how many shots."""
+    """What will be done: phases in order, how many shots, and the whole plan, for whoever wants to tell more of it."""
 
     phases: tuple[str, ...]
     shots: int
     steps: Mapping[str, int] = field(default_factory=dict)
+    plan: Plan = field(default=Plan(()), repr=False, metadata={"json": False})
 
 
 @dataclass(frozen=True)

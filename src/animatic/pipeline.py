@@ -258,7 +258,7 @@ def _planned(plan: Plan, shots: Sequence[Shot]) -> Planned:
     names = [run.name for run in plan.runs]
     denoising = [stage for stage in ("image", "video") if f"{stage}.denoise" in names]
     steps = {f"{stage}.denoise": int(shots[0].option(f"{stage}.num_inference_steps")) for stage in denoising}
-    return Planned((*names, "file.write"), len(shots), steps)
+    return Planned((*names, "file.write"), len(shots), steps, plan)
 
 
 def _captioned(event: PhaseEnded, every: Sequence[Cascade], store: Store) -> Iterator[Event]:
