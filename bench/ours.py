@@ -29,18 +29,21 @@ from bench.stock import Job, own_figures
 
 def make(prepared: Prepared, folder: Path) -> tuple[list[dict[str, str]], dict[str, float], dict[str, float]]:
     """Make the shots. What came of each, as digests; seconds of phases and of loads, summed over the shots."""
-    store, out = Store(_new(folder / "store")), Outputs(_new(folder / "out"))
+    store, out = Store(_new(folder / "store")).open(), Outputs(_new(folder / "out"))
     engine = LocalEngine(prepared.models, device.here(), prepared.budget, prepared.estimator)
+    every = pipeline.cascades(prepared.shots, prepared.models, engine.capacity, engine.demand)
+    digests: dict[str, dict[str, str]] = {}
     phases: dict[str, float] = {}
     loads: dict[str, float] = {}
     for event in pipeline.run(prepared.shots, prepared.models, engine, store, out):
         fields = event.as_dict()
         if event.kind == "phase_ended":
             phases[fields["phase"]] = phases.get(fields["phase"], 0.0) + fields["seconds"]
+            if fields["phase"] == "video.decode":  # Now: once the film is written, its frames are given up.
+                digests |= {one.shot.id: _digest(one, store) for one in every if one.shot.id == fields["shot"]}
         elif event.kind == "loaded":
             loads[fields["component"]] = loads.get(fields["component"], 0.0) + fields["seconds"]
-    every = pipeline.cascades(prepared.shots, prepared.models, engine.capacity, engine.demand)
-    return [_digest(one, store) for one in every], phases, loads
+    return [digests[one.shot.id] for one in every], phases, loads
 
 
 def tight(prepared: Prepared) -> int:

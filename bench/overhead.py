@@ -117,7 +117,7 @@ def cascade_seconds() -> dict[str, float]:
 
 
 def _events(prepared: Prepared, out: Path) -> Iterator[Event]:
-    return api.run(prepared, out)
+    return api.run(prepared, out / "out", out / "store")
 
 
 def main() -> None:

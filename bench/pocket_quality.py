@@ -132,7 +132,9 @@ def main() -> None:
     out = options.out or Path(tempfile.mkdtemp(prefix="pocket-quality-"))
     begun = time.monotonic()
     wishes = [api.Wish(one.sentence, preset="pocket", seed=seed) for seed, one in enumerate(questions)]
-    clips = {clip.record["seed"]: clip for clip in api.run(api.prepare(wishes), out) if isinstance(clip, Clip)}
+    clips = {
+        clip.record["seed"]: clip for clip in api.run(api.prepare(wishes), out, out / "store") if isinstance(clip, Clip)
+    }
     seconds = time.monotonic() - begun
     scores = [score(one, clips[seed]) for seed, one in enumerate(questions)]
     table = summary(scores)

@@ -95,7 +95,7 @@ def measure(setting: Setting, history: History) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "out").mkdir()
-        store = Store(place)
+        store = Store(place / "store").open()
         events = pipeline.run(prepared.shots, prepared.models, engine, store, Outputs(place / "out"))
         begun, ended, peak = time.perf_counter(), 0.0, 0
         for event in events:

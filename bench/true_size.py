@@ -149,7 +149,7 @@ def _by_animatic(
     estimator = Estimator(models, budget.rates, History(folders["refine"].parent / "history.json"), budget.device)
     engine = LocalEngine(models, device, budget, estimator)
     with tempfile.TemporaryDirectory() as place:
-        store = Store(Path(place))
+        store = Store(Path(place)).open()
         if part.stage == "refine":
             phases: Sequence[Phase] = [pipeline.refine(shot, models)]
         else:
@@ -181,7 +181,8 @@ def _give(one: pipeline.Cascade, store: Store) -> None:
         key, text = store.key(one.caption), one.shot.caption
         assert key is not None
         caption = Caption(text, "user", (), (), len(text.split()), 0)
-        store.put(key, json.dumps(caption.as_dict()).encode(), ".json", {"phase": one.caption.name}, text.encode())
+        data = json.dumps(caption.as_dict()).encode()
+        store.put(key, data, ".caption.json", {"phase": one.caption.name}, text.encode())
 
 
 def _model(stage: str, folder: Path) -> Model:

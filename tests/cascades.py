@@ -9,7 +9,7 @@ from typing import Any
 
 from animatic import pipeline
 from animatic.budget import Budget
-from animatic.core import Event, Shot
+from animatic.core import Event, Failed, Shot
 from animatic.device import Accounted, Cpu, Device
 from animatic.engine import LocalEngine
 from animatic.estimate import Estimator, Rates
@@ -70,18 +70,25 @@ class Rig:
 
     def store(self, folder: Path) -> Store:
         folder.mkdir(parents=True, exist_ok=True)
-        return Store(folder)
+        return Store(folder).open()
 
     def events(self, shots: Sequence[Shot], folder: Path) -> Iterator[Event]:
         """Make the shots: artifacts in folder/store, clips in folder/out."""
         (folder / "out").mkdir(parents=True, exist_ok=True)
         store = self.store(folder / "store")
-        yield from pipeline.run(shots, self.models, self.engine(), store, Outputs(folder / "out"))
+        for event in pipeline.run(shots, self.models, self.engine(), store, Outputs(folder / "out")):
+            yield event
+            if isinstance(event, Failed):
+                raise event.error
 
     def artifacts(self, shot: Shot, folder: Path) -> tuple[pipeline.Cascade, Store]:
-        for _ in self.events([shot], folder):
-            pass
-        return pipeline.cascade(shot, self.models), self.store(folder / "store")
+        """A shot's cascade, and the store with what came of it; its frames are there, since no film is written."""
+        engine, store = self.engine(), self.store(folder / "store")
+        one = pipeline.cascades([shot], self.models, engine.capacity, engine.demand)[0]
+        for event in engine.run(engine.plan(store.missing([one.frames])), store):
+            if isinstance(event, Failed):
+                raise event.error
+        return one, store
 
 
 def tiny_rig(folder: Path, accounted: int | None = None) -> Rig:
@@ -102,4 +109,4 @@ def shot(prompt: str = "a red boat", seed: int = 0, caption: str | None = None, 
 def _model(stage: Any, family: str, folder: Path) -> Model:
     parts = dict.fromkeys(part for needed in PHASES[family].values() for part in needed)
     spec = ModelSpec(stage, family, str(folder), components=dict.fromkeys(parts, 0), preview=PREVIEW)
-    return Model(spec, folder, pipeline.digests(spec, folder))
+    return pipeline.known(Model(spec, folder))

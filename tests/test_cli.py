@@ -168,18 +168,19 @@ def test_quiet_prints_the_path_and_nothing_else(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_within_a_step_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_within_a_step_and_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
     wish = ["a red boat", "--preset", "pocket", "--out", str(tmp_path), "--json"]
     command = [sys.executable, "-m", "animatic", "make", *wish]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr
         for line in process.stdout:
             if json.loads(line)["event"] == "step":
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 break
         rest = [json.loads(line)["event"] for line in process.stdout]
         last = process.stderr.read().strip().splitlines()[-1]
-        assert process.wait() == 130
+        assert process.wait() == 128 + number
     assert rest.count("step") <= 1 and "clip" not in rest
-    assert last == "animatic: stopped; nothing unfinished was written"
+    assert last == "animatic: stopped; nothing is lost, and the same command goes on from here"
     assert list(tmp_path.iterdir()) == []

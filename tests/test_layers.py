@@ -15,16 +15,31 @@ import animatic
 PACKAGE = Path(animatic.__file__).parent
 
 FLOORS = (
-    ("blocks", "core", "errors", "live", "lockstep", "prose"),
-    ("answer", "canvas", "card", "files", "geometry", "labels", "machine", "media", "metrics", "search", "sizes"),
-    ("caption", "film", "gpus", "options", "outlook", "place", "prompts", "spec", "weights"),
-    ("bands", "cost", "digest", "history", "plan", "reader", "skeleton", "vbench"),
-    ("catalog", "device", "picture", "store"),
-    ("estimate", "models", "outputs", "parts", "pull", "segments"),
-    ("budget", "pipeline", "streamed"),
+    ("blocks", "claims", "core", "errors", "holds", "live", "lockstep", "prose"),
+    (
+        "answer",
+        "canvas",
+        "card",
+        "files",
+        "geometry",
+        "labels",
+        "machine",
+        "media",
+        "metrics",
+        "progress",
+        "search",
+        "sizes",
+    ),
+    ("caption", "checkpoint", "film", "gpus", "options", "outlook", "place", "prompts", "results", "spec", "weights"),
+    ("bands", "cost", "digest", "history", "plan", "reader", "scorer", "sheet", "skeleton", "store", "vbench"),
+    ("catalog", "device", "inventory", "outputs", "picture"),
+    ("again", "estimate", "models", "parts", "pull", "segments", "sketch"),
+    ("books", "budget", "pipeline", "streamed"),
     ("prepare", "residency"),
-    ("engine",),
-    ("api", "doctor", "listing", "terminal", "timeline"),
+    ("batch", "engine"),
+    ("production",),
+    ("api", "doctor", "listing", "stocklist", "terminal", "timeline"),
+    ("chooser",),
     ("cli",),
     ("__main__",),
 )
@@ -32,7 +47,16 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 HOMES = {
     "torch": {
-        "device", "doctor", "engine", "live", "lockstep", "models", "residency", "segments", "skeleton", "streamed",
+        "device",
+        "doctor",
+        "engine",
+        "live",
+        "lockstep",
+        "models",
+        "residency",
+        "segments",
+        "skeleton",
+        "streamed",
     },
     "greenlet": {"lockstep"},
     "accelerate": {"skeleton"},
@@ -41,10 +65,11 @@ HOMES = {
     "safetensors": {"models"},
     "huggingface_hub": {"catalog", "pull"},
     "av": {"media"},
+    "filelock": {"claims"},
     "PIL": {"media", "card"},
     "typer": {"cli"},
     "pydantic": {"options", "catalog"},
-    "rich": {"terminal", "listing", "doctor", "cli", "timeline"},
+    "rich": {"chooser", "cli", "doctor", "listing", "stocklist", "terminal", "timeline"},
 }
 
 
@@ -85,8 +110,8 @@ def test_heavy_packages_stay_at_home(file: Path) -> None:
 
 
 DECIDING = {
-    "blocks", "caption", "core", "cost", "geometry", "options", "outlook", "place", "plan", "search", "spec",
-    "store",
+    "blocks", "caption", "core", "cost", "geometry", "options", "outlook", "place", "plan", "progress", "search",
+    "sheet", "spec",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from greenlet import getcurrent, greenlet
 from safetensors.torch import load, load_file, save_file
 
 from animatic import weights
-from animatic.core import Phase, Shot, Value
+from animatic.core import Phase, Shot, Value, stage_seed
 from animatic.models import tables
 from animatic.models.base import Made, Work
 from animatic.models.cogvideox import CogVideoX
@@ -108,7 +108,8 @@ def work(one: Model, folder: Path, options: Mapping[str, Value] = GUIDED, seed: 
     folder.mkdir(parents=True, exist_ok=True)
     for kind, tensors in given.items():
         save_file(tensors, folder / kind)
-    return Work(Phase(f"{one.stage}.denoise", "latents", shot, {}), {kind: artifact(folder / kind) for kind in given})
+    phase = Phase(f"{one.stage}.denoise", "latents", shot, {"seed": stage_seed(seed, one.stage)})
+    return Work(phase, {kind: artifact(folder / kind) for kind in given})
 
 
 def artifact(path: Path) -> Artifact:

@@ -15,12 +15,13 @@ from animatic import film, media, outputs
 from animatic.core import Clip, Shot
 from animatic.errors import OutputError
 from animatic.options import resolve
-from animatic.outputs import Outputs, Results
+from animatic.outputs import Outputs, Results, encoded
+from animatic.store import Artifact, Store
 
 MEASURED = {"phases": {"image.denoise": {"seconds": 1.5, "peak_bytes": 10}}, "loads": {"image.vae": 0.25}}
 
 
-def results(folder: Path, prompt: str = "A red boat, sailing!", seed: int = 3, **more: Any) -> Results:
+def results(folder: Path, prompt: str = "A red boat, sailing!", seed: int = 3, **more: Any) -> tuple[Results, Artifact]:
     folder.mkdir(parents=True, exist_ok=True)
     frames = np.zeros((5, 32, 48, 3), np.uint8)
     frames[..., 0] = np.arange(5).reshape(5, 1, 1) * 50
@@ -28,14 +29,15 @@ def results(folder: Path, prompt: str = "A red boat, sailing!", seed: int = 3, *
     caption = {"text": "A red boat sails.", "source": "model", "attempts": ["A red boat sails."], "repairs": []}
     models = {stage: {"repo": f"maker/{stage}-model", "revision": "abc"} for stage in ("refine", "image", "video")}
     size = {"image.width": 48, "image.height": 32, "video.width": 48, "video.height": 32, "video.num_frames": 5}
-    options = resolve(size)
-    shot = Shot(prompt, seed, "pocket", options, **more)
-    return Results(shot, caption, media.png_bytes(frames[0]), folder / "frames.npy", models)
+    shot = Shot(prompt, seed, "pocket", resolve(size), **more)
+    made = Results(shot, caption, media.png_bytes(frames[0]), models, {"image.decode": "k" * 64}, f"signature {seed}")
+    film, measures = encoded(made, folder / "frames.npy")
+    return made, Store(folder / "store").put("c" * 64, film, ".clip.mp4", {"measures": measures})
 
 
 def write(folder: Path, **more: Any) -> Clip:
     (folder / "out").mkdir(parents=True, exist_ok=True)
-    return Outputs(folder / "out").write(results(folder, **more), MEASURED)
+    return Outputs(folder / "out").write(*results(folder, **more), MEASURED)
 
 
 def test_five_files_of_one_name(tmp_path: Path) -> None:
@@ -77,6 +79,7 @@ def test_the_recipe_is_in_the_film_and_the_still_and_times_are_not(tmp_path: Pat
         assert recipe["prompt"] == "A red boat, sailing!" and recipe["seed"] == 3
         assert recipe["caption"] == "A red boat sails." and recipe["models"]["video"]["revision"] == "abc"
         assert recipe["options"]["video.num_frames"] == 5
+        assert recipe["keys"] == {"image.decode": "k" * 64} and recipe["versions"]["torch"]
         assert not {"phases", "environment", "made"} & recipe.keys()
     record = json.loads(clip.sidecar.read_text())
     assert record["phases"] == MEASURED["phases"] and record["environment"]["torch"]
@@ -94,6 +97,8 @@ def test_the_record_tells_what_the_film_measures_and_the_film_says_the_same(tmp_
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = results(tmp_path)
+    (tmp_path / "out").mkdir()
     synced = iter(range(3))
 
     def interrupted(_: int) -> None:
@@ -102,18 +107,56 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr("os.fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path)
+        Outputs(tmp_path / "out").write(*made, MEASURED)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("last", [".mp4", ".png", ".txt", "-card.png"])
+def test_what_a_killed_run_half_wrote_is_replaced_and_a_persons_file_is_not(tmp_path: Path, last: str) -> None:
+    whole = write(tmp_path)
+    suffixes = [".mp4", ".png", ".txt", "-card.png", ".json"]
+    for suffix in suffixes[suffixes.index(last) + 1 :]:
+        whole.path.with_name(f"{whole.path.stem}{suffix}").unlink()
+    again = write(tmp_path)
+    assert again.path == whole.path and len(list((tmp_path / "out").iterdir())) == 5
+    again.sidecar.unlink()
+    again.text.write_text("edited by hand")
+    assert write(tmp_path).path.stem.endswith("-2") and again.text.read_text() == "edited by hand"
+
+
+def test_a_clip_that_is_there_is_found_by_what_it_follows_from(tmp_path: Path) -> None:
+    (made, _), clip = results(tmp_path), write(tmp_path)
+    outputs = Outputs(tmp_path / "out")
+    found = outputs.find(made.shot, made.signature)
+    assert found and found.hit and found.path == clip.path and found.caption == "A red boat sails."
+    assert outputs.find(made.shot, "another") is None
+    clip.sidecar.write_text("[]")
+    assert outputs.find(made.shot, made.signature) is None
+    second = write(tmp_path)
+    found = outputs.find(made.shot, made.signature)
+    assert found and found.path == second.path != clip.path
+    second.path.unlink()
+    assert outputs.find(made.shot, made.signature) is None
+
+
+def test_a_film_is_no_link_to_its_artifact(tmp_path: Path) -> None:
+    made, artifact = results(tmp_path)
+    (tmp_path / "out").mkdir()
+    clip = Outputs(tmp_path / "out").write(made, artifact, MEASURED)
+    before = artifact.read()
+    with clip.path.open("r+b") as file:
+        file.write(b"edited")
+    assert artifact.read() == before
 
 
 def test_a_folder_that_went_away_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write"):
-        Outputs(tmp_path / "gone").write(results(tmp_path), MEASURED)
+        Outputs(tmp_path / "gone").write(*results(tmp_path), MEASURED)
 
 
 @given(st.text(min_size=1, max_size=300), st.integers(0, 2**63))
 def test_every_prompt_has_a_file_name(prompt: str, seed: int) -> None:
-    stem = outputs._stem(Shot(prompt, seed, "pocket", {}))
+    stem = outputs.stem(Shot(prompt, seed, "pocket", {}))
     assert len(f"{stem}-card.png".encode("utf-8", "surrogatepass")) <= 120
     assert stem == Path(stem).name and not stem.startswith((".", "-")) and stem.endswith(f"-s{seed}")
 
@@ -128,4 +171,4 @@ def test_every_prompt_has_a_file_name(prompt: str, seed: int) -> None:
     ],
 )
 def test_names_are_readable(prompt: str, stem: str) -> None:
-    assert outputs._stem(Shot(prompt, 0, "pocket", {})) == stem
+    assert outputs.stem(Shot(prompt, 0, "pocket", {})) == stem

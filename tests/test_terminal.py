@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +13,12 @@ from rich.console import Console
 
 from animatic.core import (
     Captioned,
+    Clip,
+    Failed,
     Notice,
     PhaseBegun,
     Planned,
+    Sheet,
     StageBegun,
     StageEnded,
     Step,
@@ -62,12 +68,22 @@ def test_the_preview_goes_when_its_stage_ends() -> None:
 
 
 def test_no_time_is_promised_before_there_is_a_pace() -> None:
-    line = Line(begun=0.0, steps=10, done=1, first_step=100.0)
+    line = Line(begun=0.0, steps=10)
+    line.step("x", 1, 100.0)
     assert line.remaining(105.0) is None
-    line.done = 3
-    assert line.remaining(110.0) == 35.0, "two steps took ten seconds; seven are left"
-    line.done = 10
-    assert line.remaining(150.0) is None
+    line.step("x", 2, 105.0)
+    assert line.remaining(105.0) == 40.0
+    line.step("x", 10, 110.0)
+    assert line.remaining(110.0) is None
+
+
+def test_an_interrupted_denoising_goes_on_where_it_stood() -> None:
+    line = Line(begun=0.0, steps=20)
+    line.step("x", 7, 100.0)
+    line.step("x", 8, 102.0)
+    assert line.done == 8 and line.remaining(102.0) == 24.0
+    line.step("y", 1, 104.0)
+    assert line.done == 9
 
 
 def test_previews_are_two_pixels_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,3 +105,25 @@ def test_a_pipe_gets_plain_lines() -> None:
 
 def test_clock() -> None:
     assert [clock(s) for s in (0.4, 59, 65, 3599.6, 7322)] == ["0 s", "59 s", "1:05", "1:00:00", "2:02:02"]
+
+
+def test_a_batch_tells_clips_as_they_come_failures_the_sheet_and_what_was_there(tmp_path: Path) -> None:
+    names = ("path", "still", "card", "text", "sidecar")
+    clip = Clip("a", **{name: tmp_path / f"{name}.x" for name in names}, caption="", record={})
+    events = [
+        Planned(("file.write",), 3),
+        Captioned("a", "A boat."),
+        clip,
+        replace(clip, hit=True),
+        Failed("b", "image.decode", "RuntimeError: a [bad] day", RuntimeError()),
+        Sheet(tmp_path / "index.html", 3, 1),
+    ]
+    for terminal in (True, False):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
+        watch(events, console)
+        text = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue())  # type: ignore[attr-defined]
+        assert f"already made: {clip.path}; another take: --takes 2" in text
+        assert "✗ b: image.decode: RuntimeError: a [bad] day" in text
+        assert f"{tmp_path / 'index.html'}  3 shots, 1 failed" in text
+        assert text.count(str(clip.path)) == 2
+    assert Picture().remaining is None

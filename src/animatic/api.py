@@ -1,4 +1,4 @@
-"""Animatic from Python: the one place where the cascade meets an engine.
+"""Animatic from Python.
 
     for clip in animatic.make("an orange rocket takes off into the night sky"):
         print(clip.path, clip.caption)
@@ -8,40 +8,77 @@ Everything is checked before torch is imported, and before any model loads.
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from animatic import files, pipeline
-from animatic.core import Clip, Event, Notice, PhaseEnded, Plan, Planned, Shot
-from animatic.errors import PromptError
-from animatic.outlook import Outlook, compared, summary
-from animatic.outputs import Outputs
-from animatic.prepare import ANY, Prepared, Wish, prepare, ready
-from animatic.store import Store
+from animatic import batch as batches
+from animatic import store as stores
+from animatic.core import Clip, Event
+from animatic.errors import InputError
+from animatic.outlook import Outlook
+from animatic.pipeline import Until
+from animatic.prepare import ANY, Prepared, Wish, prepare
+from animatic.production import Chooser, Order, outlook, produce
+
+__all__ = ["Wish", "batch", "make", "plan", "run", "stream"]
 
 
 def make(prompt: str, **wish: Any) -> list[Clip]:
-    """Make the clips of a prompt and return them. Takes what `Wish` takes. Raises AnimaticError."""
+    """Make the clips of a prompt and return them. Takes what `stream` takes. Raises AnimaticError."""
     return [event for event in stream(prompt, **wish) if isinstance(event, Clip)]
 
 
-def stream(prompt: str, **wish: Any) -> Iterator[Event]:
-    """Make the clips of a prompt, yielding what happens as it happens. Takes what `Wish` takes.
+def stream(
+    prompt: str,
+    *,
+    out: str | Path = "outputs",
+    store: str | Path | None = None,
+    until: Until = "file",
+    choose: Chooser | None = None,
+    **wish: Any,
+) -> Iterator[Event]:
+    """Make the clips of a prompt, yielding what happens as it happens.
 
-    Everything is checked at the call, not at the first event. Raises AnimaticError.
+    out     the folder of the results
+    store   the folder of the artifacts; None: in the platform's cache folder
+    until   "refine" or "image" stops there, and writes a file to edit and go on from
+    choose  asked which of several stills is taken
+    wish    what `Wish` takes besides
+
+    What is made already is not made again. Everything is checked at the call, not at the first event. Raises
+    AnimaticError: at the call, and in the end when a shot failed.
     """
-    asked = Wish(prompt, **wish)
-    return run(ready(prepare([asked])), Path(asked.out))
+    order = Order(Path(out), _folder(store), until, choose)
+    return produce([prepare([Wish(prompt, **wish)])], order)
 
 
-def run(prepared: Prepared, out: Path) -> Iterator[Event]:
-    """Make prepared shots, stage by stage for all of them, each model loaded once. The clips' files go to `out`."""
-    shots = prepared.shots
-    files.check_writable(out, need=len(shots) * _clip_bytes(shots[0]))
-    return _run(prepared, Outputs(out))
+def batch(
+    file: str | Path,
+    *,
+    out: str | Path = "outputs",
+    store: str | Path | None = None,
+    until: Until = "file",
+    choose: Chooser | None = None,
+    shard: tuple[int, int] = (1, 1),
+    **defaults: Any,
+) -> Iterator[Event]:
+    """Make every shot of a file (see batch.py), in a folder of `out` that is called like the file.
+
+    shard     (2, 4): the second quarter of the shots
+    defaults  what `Wish` takes, for what the file's lines do not say
+
+    A shot that fails does not stop the others. For the rest, see `stream`.
+    """
+    file = Path(file)
+    groups, title = _groups(batches.read(file, Wish("", **defaults)), shard), batches.title(file)
+    return produce(groups, Order(Path(out) / title, _folder(store), until, choose, title))
+
+
+def run(prepared: Prepared, out: Path, store: Path | None = None) -> Iterator[Event]:
+    """Make prepared shots. Their clips' files go to `out`."""
+    return produce([prepared], Order(out, _folder(store)))
 
 
 def plan(
@@ -54,67 +91,34 @@ def plan(
 ) -> Outlook:
     """What making clips would take, without torch and without a download. Raises AnimaticError.
 
-    prompt, file, shots  one sentence, or a text file with one a line; or just so many shots of any sentence
+    prompt, file, shots  one sentence, or a file of shots (see batch.py); or just so many shots of any sentence
     gpu                  a card that need not be at hand, such as "RTX 4070"; None: this machine
     wish                 what `Wish` takes besides
     """
-    sentences = _sentences(file) if file else [prompt or ANY]
-    prepared = prepare([Wish(sentence, **({"takes": shots} | wish)) for sentence in sentences], gpu)
+    defaults = Wish(prompt or ANY, **({"takes": shots} | wish))
+    wishes = batches.read(file, defaults) if file else [defaults]
+    if len(presets := {one.preset for one in wishes}) > 1:
+        raise InputError(f"{file} uses {len(presets)} presets, and a plan is of one: give --preset, or divide the file")
+    prepared = prepare(wishes, gpu)
     return outlook(prepared, prepared.plan())
 
 
-def outlook(prepared: Prepared, plan: Plan) -> Outlook:
-    """A plan of prepared shots, with all that is needed to read it."""
-    budget, capacity = prepared.budget, prepared.budget.capacity
-    return Outlook(
-        preset=prepared.shots[0].preset,
-        shots=len(prepared.shots),
-        device=budget.title,
-        memory=capacity.device,
-        host_memory=capacity.host,
-        unified=capacity.unified,
-        plan=plan,
-        basis="from what was measured here" if prepared.estimator.measured else "by the hardware's rates",
-        notes=tuple(notice.text for notice in prepared.notices),
-    )
-
-
-def _run(prepared: Prepared, outputs: Outputs) -> Iterator[Event]:
-    yield from prepared.notices
-    from animatic import device  # here, because they import torch
-    from animatic.engine import LocalEngine
-
-    engine = LocalEngine(prepared.models, device.here(), prepared.budget, prepared.estimator)
-    foretold: Outlook | None = None
-    begun, peak = time.perf_counter(), 0
-    try:
-        with tempfile.TemporaryDirectory(prefix="animatic-") as folder:
-            for event in pipeline.run(prepared.shots, prepared.models, engine, Store(Path(folder)), outputs):
-                yield event
-                if isinstance(event, Planned):
-                    foretold = outlook(prepared, event.plan)
-                    yield Notice(summary(foretold))
-                elif isinstance(event, PhaseEnded):
-                    peak = max(peak, event.taken)
-        if foretold is not None:
-            yield Notice(compared(foretold, time.perf_counter() - begun, peak))
-    finally:
-        prepared.history.save()
-
-
-def _sentences(file: Path) -> list[str]:
-    """The prompts of a plain text file, one a line; empty lines and lines that begin with # are none."""
-    try:
-        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(f"{file} cannot be read: {error}") from None
-    found = [line for line in lines if line and not line.startswith("#")]
-    if not found:
-        raise PromptError(f"{file} has no prompt in it: write one a line")
+def _groups(wishes: Sequence[Wish], shard: tuple[int, int]) -> list[Prepared]:
+    """The shots by preset, each with a name of its own; of them, one part of so many."""
+    by_preset: dict[str | None, list[Wish]] = {}
+    for wish in wishes:
+        by_preset.setdefault(wish.preset, []).append(wish)
+    groups = [prepare(some) for some in by_preset.values()]
+    part, parts = shard
+    named = batches.named([shot for group in groups for shot in group.shots])
+    kept = iter(one if number % parts == part - 1 else None for number, one in enumerate(named))
+    found = []
+    for group in groups:
+        mine = [(shot, wish) for wish in group.wishes if (shot := next(kept)) is not None]
+        if mine:
+            found.append(replace(group, shots=tuple(s for s, _ in mine), wishes=tuple(w for _, w in mine)))
     return found
 
 
-def _clip_bytes(shot: Shot) -> int:
-    """Bytes to keep free for a clip's files: what x264 needs at its worst for such frames, and the pictures."""
-    pixels = shot.option("video.width") * shot.option("video.height")
-    return int(pixels * (shot.option("video.num_frames") + 6) + 2_000_000)
+def _folder(store: str | Path | None) -> Path:
+    return stores.default() if store is None else Path(store)

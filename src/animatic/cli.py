@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -12,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from animatic.core import Clip, Event, Notice, Step
+from animatic.core import Clip, Event, Failed, Notice, Sheet, Sketch, Step
 from animatic.errors import AnimaticError, InputError, OptionError
 from animatic.geometry import parse_size
 from animatic.options import parse
@@ -20,6 +22,21 @@ from animatic.sizes import parse_bytes
 
 MEMORY = "Memory that models may take where they run, such as 12GiB."
 HOST_MEMORY = "Main memory that models may take, such as 32GiB."
+FILE = "A file of shots, one a line: JSON Lines, CSV or plain text; - is standard input."
+STORE = "The folder of the artifacts; otherwise in the platform's cache folder."
+LIKE = "As an earlier clip, but for what is given."
+OLDER = "Remove what was not used for so long, such as 30d."
+ABANDON = "Give up unfinished runs, whose artifacts stay otherwise."
+STRICT = "Take only what was made by the same versions on the same kind of device."
+
+
+class Last(enum.StrEnum):
+    """The stage after which a making ends."""
+
+    refine = "refine"
+    image = "image"
+    file = "file"
+
 
 app = typer.Typer(
     name="animatic",
@@ -31,6 +48,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The presets: what they need, and whether they are here.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+store_app = typer.Typer(help="The artifacts: stored results, made only once.", invoke_without_command=True)
+app.add_typer(store_app, name="store")
 
 
 @app.callback(invoke_without_command=True)
@@ -42,34 +61,83 @@ def _version(show: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def make(
-    prompt: Annotated[str, typer.Argument(help="What the clip should show, in one short sentence.")],
+    prompt: Annotated[str | None, typer.Argument(help="What the clip should show, in one short sentence.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help=FILE)] = None,
     preset: Annotated[str | None, typer.Option(help="Which models; see: animatic models")] = None,
-    seed: Annotated[int, typer.Option(help="The first take's seed.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="The first take's seed; 0 if not given.")] = None,
     takes: Annotated[int, typer.Option(help="How many clips, by further seeds.")] = 1,
     words: Annotated[int | None, typer.Option(help="The most words of the paragraph.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="The clip's size.")] = None,
     frames: Annotated[int | None, typer.Option(help="The clip's frames.")] = None,
     caption: Annotated[str | None, typer.Option(help="Your own paragraph; skips the chat model.")] = None,
     image: Annotated[Path | None, typer.Option(help="Your own still; skips the image model.")] = None,
+    stills: Annotated[int, typer.Option(help="Draw so many stills, and choose one of them.")] = 1,
+    pick: Annotated[str | None, typer.Option(metavar="K|best", help="Which still; without it you are asked.")] = None,
+    scorer: Annotated[str, typer.Option(help="What finds the best still: plain, or clip:FOLDER.")] = "plain",
+    until: Annotated[Last, typer.Option(help="Stop after this stage, with a file to edit and go on from.")] = Last.file,
+    like: Annotated[str | None, typer.Option(metavar="CLIP|last", help=LIKE)] = None,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Of --file, the I-th of N parts.")] = "1/1",
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help=MEMORY)] = None,
     host_memory: Annotated[str | None, typer.Option(metavar="SIZE", help=HOST_MEMORY)] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="STAGE.OPTION=VALUE", help="Any option.")] = None,
+    strict_env: Annotated[bool, typer.Option("--strict-env", help=STRICT)] = False,
+    store: Annotated[Path | None, typer.Option(metavar="DIR", help=STORE)] = None,
     out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("outputs"),
     json_: Annotated[bool, typer.Option("--json", help="Print what happens as JSON lines.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the clips' paths only.")] = False,
 ) -> None:
-    """Make a video from one short sentence."""
-    from animatic.api import stream
+    """Make a video from one short sentence, or many from a file. What is made already is not made again."""
+    from animatic import api, batch
 
-    wish = {"preset": preset, "seed": seed, "takes": takes, "options": _options(words, size, frames, set_)}
-    budget = _budget(memory, host_memory)
-    _show(stream(prompt, **wish, **budget, caption=caption, image=image, out=out), json_, quiet)
+    wish: dict[str, Any] = {"takes": takes, "stills": stills, "pick": pick, "scorer": scorer, "strict_env": strict_env}
+    wish["options"] = _options(words, size, frames, set_)
+    given = {"preset": preset, "seed": seed, "caption": caption, "image": image, **_budget(memory, host_memory)}
+    wish |= {name: value for name, value in given.items() if value is not None}
+    way = {"out": out, "store": store, "until": until.value, "choose": _chooser(json_ or quiet)}
+    _only_one(prompt=prompt, file=file, like=like)
+    if file is not None:
+        _show(api.batch(file, shard=batch.shard(shard), **way, **wish), json_, quiet)
+        return
+    if shard != "1/1":
+        raise OptionError("--shard takes a part of a file's shots: give --file")
+    if like is not None:
+        wish = _like(like, store, wish)
+    _show(api.stream(**{"prompt": prompt, **wish}, **way), json_, quiet)
+
+
+def _only_one(**ways: object) -> None:
+    """Raises OptionError unless exactly one way of saying what is wanted was taken."""
+    given = [name for name, value in ways.items() if value is not None]
+    if len(given) > 1:
+        raise OptionError(f"{' and '.join(given)} are answers to one question: give one of them")
+    if not given:
+        raise OptionError('nothing to make: give a sentence, such as animatic make "a red boat sails", or --file')
+
+
+def _like(clip: str, store: Path | None, given: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier clip was asked for with, but for what is given now."""
+    from animatic import again
+    from animatic.store import default
+
+    before = again.like(clip, store or default())
+    if given.get("image"):
+        before["options"].pop("image.candidate", None)
+    return {**before, **given, "options": {**before["options"], **given["options"]}}
+
+
+def _chooser(silent: bool) -> Any:
+    """Asks in the terminal; None: there is nobody to ask."""
+    if silent or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return None
+    from animatic.chooser import ask
+
+    return ask
 
 
 @app.command()
 def plan(
     prompt: Annotated[str, typer.Argument(help="What the clip should show; any will do.")] = "",
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="A text file with one prompt a line.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help=FILE)] = None,
     shots: Annotated[int, typer.Option(help="How many clips of each prompt.")] = 1,
     preset: Annotated[str | None, typer.Option(help="Which models; see: animatic models")] = None,
     gpu: Annotated[str | None, typer.Option(help='A card that need not be at hand, such as "RTX 4070".')] = None,
@@ -126,12 +194,29 @@ def _budget(memory: str | None, host_memory: str | None) -> dict[str, int | None
 
 
 def _show(events: Iterator[Event], as_json: bool, quiet: bool) -> None:
-    """Print what happens. Ctrl-C stops within a step: it ends the events, and nothing unfinished is written."""
+    """Print what happens. Ctrl-C and SIGTERM stop within a step: they end the events, and the same command goes on."""
+
+    def stop(number: int, _: object) -> None:
+        raise _Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         _print_events(events, as_json, quiet)
-    except KeyboardInterrupt:
-        print("animatic: stopped; nothing unfinished was written", file=sys.stderr)
-        raise typer.Exit(130) from None
+    except _Stopped as stopped:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("animatic: stopped; nothing is lost, and the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(128 + stopped.number) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal that asks to stop. It ends what goes on, as Ctrl-C does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 def _print_events(events: Iterator[Event], as_json: bool, quiet: bool) -> None:
@@ -140,10 +225,12 @@ def _print_events(events: Iterator[Event], as_json: bool, quiet: bool) -> None:
             print(json.dumps(_line(event), ensure_ascii=False), flush=True)
     elif quiet:
         for event in events:
-            if isinstance(event, Clip):
+            if isinstance(event, (Clip, Sheet, Sketch)):
                 print(event.path, flush=True)
             elif isinstance(event, Notice):
                 print(event.text, file=sys.stderr)
+            elif isinstance(event, Failed):
+                print(f"{event.shot} failed: {event.phase}: {event.text}", file=sys.stderr)
     else:
         from animatic.terminal import watch
 
@@ -166,6 +253,7 @@ def show(
     vbench: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Instead copy the clips there, named as VBench wants them.")
     ] = None,
+    command: Annotated[bool, typer.Option("--command", help="Instead print the command that makes it again.")] = False,
 ) -> None:
     """Print how a clip or a still was made, and what a clip measures; what is wrong with it goes to stderr."""
     if vbench is not None:
@@ -174,9 +262,12 @@ def show(
         for path in export(files, vbench):
             print(path)
         return
-    from animatic import media
+    from animatic import again, media
 
     for file in files:
+        if command:
+            print(again.command(media.provenance(file)))
+            continue
         shown = _clip(file) if media.is_mp4(file) else media.provenance(file)
         Console(soft_wrap=True).print_json(data=shown)
 
@@ -227,6 +318,51 @@ def verify(preset: Annotated[str, typer.Argument(help="The preset whose weights 
     from animatic.listing import verify_preset
 
     verify_preset(preset, Console())
+
+
+@store_app.callback()
+def stored(
+    context: typer.Context,
+    store: Annotated[Path | None, typer.Option(metavar="DIR", help=STORE)] = None,
+) -> None:
+    """The artifacts: stored results, from which nothing is made twice. Without a command, lists them."""
+    from animatic.store import Store, default
+
+    context.obj = Store(store or default())
+    if context.invoked_subcommand is None:
+        ls(context)
+
+
+@store_app.command()
+def ls(context: typer.Context) -> None:
+    """List what lies in the store by kind, and the unfinished runs that need some of it."""
+    from animatic.stocklist import contents
+
+    Console(soft_wrap=True).print(contents(context.obj))
+
+
+@store_app.command(name="verify")
+def verify_store(context: typer.Context) -> None:
+    """Read every artifact, and set aside those that are damaged; they are made anew when they are needed."""
+    from animatic.stocklist import verified
+
+    verified(context.obj, Console(soft_wrap=True))
+
+
+@store_app.command()
+def gc(
+    context: typer.Context,
+    keep: Annotated[str | None, typer.Option(metavar="SIZE", help="Bytes to keep, such as 50GB.")] = None,
+    older_than: Annotated[str | None, typer.Option(metavar="AGE", help=OLDER)] = None,
+    abandon: Annotated[bool, typer.Option("--abandon", help=ABANDON)] = False,
+) -> None:
+    """Remove what was not used for longest, and what killed runs left; never what an unfinished run needs."""
+    from animatic.sizes import parse_age
+    from animatic.stocklist import collected
+
+    size = parse_bytes(keep, "--keep") if keep is not None else None
+    age = parse_age(older_than, "--older-than") if older_than is not None else None
+    Console(soft_wrap=True).print(collected(context.obj, size, age, abandon))
 
 
 @app.command()

@@ -5,6 +5,7 @@ Knows nothing of models, files or devices, and imports only the standard library
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -30,6 +31,8 @@ class Shot:
     options  resolved options by dotted name: {"video.num_frames": 49, ...}
     caption  a caption given by the user, which skips the chat model
     still    a still given by the user, which skips the image model
+    content  SHA-256 of that still's file
+    name     what the user calls it: names its files, and makes no difference to what is in them
     """
 
     prompt: str
@@ -38,11 +41,19 @@ class Shot:
     options: Mapping[str, Value] = field(hash=False)
     caption: str | None = None
     still: Path | None = None
+    content: str = ""
+    name: str = ""
 
     @property
+    def asked(self) -> tuple[Any, ...]:
+        """All that makes a difference to the clip, as JSON-able data, besides the models."""
+        return self.prompt, self.seed, self.preset, dict(self.options), self.caption, self.content
+
+    @functools.cached_property
     def id(self) -> str:
-        """Names this shot within a run; equal shots have equal ids."""
-        parts = (self.prompt, self.seed, self.preset, sorted(self.options.items()), self.caption, str(self.still))
+        """Names this shot within a run; equal shots of one name have equal ids."""
+        asked = (self.prompt, self.seed, self.preset, sorted(self.options.items()), self.caption, str(self.still))
+        parts = (*asked, self.name) if self.name else asked
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
     def option(self, name: str) -> Any:
@@ -50,9 +61,13 @@ class Shot:
         return self.options[name]
 
 
-def stage_seed(seed: int, stage: Stage) -> int:
-    """The seed of one stage of a shot: independent streams, so that no stage's draws depend on another's."""
-    return int.from_bytes(hashlib.sha256(f"animatic/{seed}/{stage}".encode()).digest()[:8]) >> 1
+def stage_seed(seed: int, stage: Stage, candidate: int = 1) -> int:
+    """The seed of one stage of a shot: independent streams, so that no stage's draws depend on another's.
+
+    candidate  which of several tries of the stage alone, from 1
+    """
+    name = f"animatic/{seed}/{stage}" if candidate == 1 else f"animatic/{seed}/{stage}/{candidate}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) >> 1
 
 
 # ------------------------------------------------------------------------------------------------- what is to be run
@@ -114,7 +129,7 @@ class Component:
 class Phase:
     """What runs between two memory decisions, for one shot. Its artifact is named by recipe and inputs.
 
-    makes    the kind of its artifact: caption, embeddings, tables, latents, still, anchor or frames
+    makes    the kind of its artifact: caption, embeddings, tables, latents, still, anchor, frames or clip
     recipe   everything its result depends on besides its inputs, as JSON-able data
     inputs   the phases whose artifacts it reads
     aids     more phases whose artifacts it reads; they follow from its recipe and inputs, and only how it is
@@ -355,8 +370,28 @@ class Captioned(Event):
 
 
 @dataclass(frozen=True)
+class Drawn(Event):
+    """The stills of a shot among which one is to be chosen, as files, from candidate 1 on; with a scorer's scores."""
+
+    shot: str
+    prompt: str
+    stills: tuple[Path, ...]
+    scores: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """A phase of a shot went wrong: this shot gets no clip, the others go on."""
+
+    shot: str
+    phase: str
+    text: str
+    error: Exception = field(compare=False, repr=False, metadata={"json": False})
+
+
+@dataclass(frozen=True)
 class Clip(Event):
-    """A finished clip: where its files are, and its record."""
+    """A finished clip: where its files are, and its record. `hit`: it was there already."""
 
     shot: str
     path: Path
@@ -366,6 +401,24 @@ class Clip(Event):
     sidecar: Path
     caption: str
     record: Mapping[str, Any] = field(metadata={"json": False}, repr=False)
+    hit: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet(Event):
+    """The contact sheet of a batch is written. `failed`: shots without a clip, of `shots`."""
+
+    path: Path
+    shots: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Sketch(Event):
+    """The cheap stages are done, as was asked: a file to edit, and to go on from. `stills`: the pictures drawn."""
+
+    path: Path
+    stills: tuple[Path, ...] = ()
 
 
 def _snake(name: str) -> str:
@@ -373,4 +426,6 @@ def _snake(name: str) -> str:
 
 
 def _jsonable(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_jsonable(one) for one in value]
     return str(value) if isinstance(value, Path) else value

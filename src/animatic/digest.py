@@ -22,6 +22,8 @@ from animatic.errors import OutputError, WeightsError
 from animatic.weights import Tensor
 
 CHUNK = 8 << 20
+SETTINGS = {".json", ".txt", ".model", ".jinja", ".tiktoken"}
+"""Suffixes of the files beside the weights that make a difference to what comes out."""
 FILES, TENSORS = "digests.json", "tensors.json"
 """What is remembered, in the user's cache: of files, and of the tensors in them."""
 
@@ -41,14 +43,31 @@ class Verified:
 # ------------------------------------------------------------------------------------------------ of whole files
 
 
-def digest(folder: Path) -> str:
-    """SHA-256 of a component's weights: of the one file, else of its shards' SHA-256 (hex) in name order."""
+def digest(folder: Path, read: bool = True) -> str | None:
+    """SHA-256 of a component's weights: of the one file, else of its shards' SHA-256 (hex) in name order.
+
+    read  whether the weights may be read for it; without it, None where that would be needed
+    """
     known = _recall(FILES)
     before = dict(known)
-    shas = [_file_digest(path, known) for path in weights.weight_files(folder)]
+    paths = weights.weight_files(folder)
+    if not read and any(_known_file_digest(path, known) is None for path in paths):
+        return None
+    shas = [_file_digest(path, known) for path in paths]
     if known != before:
         _remember(FILES, known)
     return shas[0] if len(shas) == 1 else hashlib.sha256("".join(shas).encode()).hexdigest()
+
+
+def settings(folder: Path) -> str:
+    """SHA-256 of a part's small files: its configuration, a tokenizer's tables. Names and contents count."""
+    known = _recall(FILES)
+    before = dict(known)
+    found = sorted(path for path in folder.glob("*") if path.suffix in SETTINGS and not path.match("*.index.json"))
+    lines = [f"{path.name} {_file_digest(path, known)}" for path in found]
+    if known != before:
+        _remember(FILES, known)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _file_digest(path: Path, known: dict[str, Any]) -> str:

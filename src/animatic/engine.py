@@ -6,8 +6,10 @@ rest is planned anew, once.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,7 @@ from animatic.core import (
     Event,
     Evict,
     Evicted,
+    Failed,
     Load,
     Loaded,
     Notice,
@@ -37,7 +40,7 @@ from animatic.core import (
     Step,
 )
 from animatic.device import Cpu, Device
-from animatic.errors import CapacityError
+from animatic.errors import AnimaticError, CapacityError, OutputError, WeightsError
 from animatic.estimate import Estimator
 from animatic.lockstep import lockstep
 from animatic.models import family
@@ -78,6 +81,12 @@ class LocalEngine:
         self._beside.close()
 
     @property
+    def environment(self) -> str:
+        """What the bits of a result may depend on besides its key: a denoising is not gone on with elsewhere."""
+        versions = (torch.__version__, diffusers.__version__, transformers.__version__)
+        return " ".join((self._budget.device, str(self._device.torch), *versions))
+
+    @property
     def capacity(self) -> Capacity:
         return self._budget.capacity
 
@@ -92,32 +101,44 @@ class LocalEngine:
         for component in dict.fromkeys(a.component for a in plan.actions if isinstance(a, Load)):
             self._where(component).check(component)
 
-    def run(self, plan: Plan, store: Store) -> Iterator[Event]:
-        """Carry the plan out. Whatever happens, nothing is resident afterwards, and no load goes on."""
+    def run(self, plan: Plan, store: Store, goals: Sequence[Phase] | None = None) -> Iterator[Event]:
+        """Carry the plan out. Whatever happens, nothing is resident afterwards, and no load goes on.
+
+        goals  what it is all for: what they no longer need, when its turn comes, is not run. None: all of the plan
+
+        What another process is making is left to it; a shot that fails is told (`Failed`), and the others go on.
+        """
         # What is alive now stays so: each collection need look only at what the run itself made.
         gc.freeze()
-        stages = _StageClock(plan)
+        every = [phase for run in plan.runs for phase in run.phases]
+        job = _Job(store, every if goals is None else goals, _StageClock(plan))
         try:
-            yield from self._carry_out_twice(plan, store, stages)
+            yield from self._carry_out(plan, job)
         finally:
             self._close()
             gc.unfreeze()
 
-    def _carry_out_twice(self, plan: Plan, store: Store, stages: _StageClock) -> Iterator[Event]:
-        errand = _Errand(self, plan, store, stages)
-        try:
-            yield from errand.carry_out()
-            return
-        except torch.OutOfMemoryError as error:
-            what = errand.learn(error)
-        self._close()
-        yield Notice(f"{what}: planning anew")
-        again = _Errand(self, self.plan(_left(plan, store)), store, stages)
-        try:
-            yield from again.carry_out()
-        except torch.OutOfMemoryError as error:
-            raise CapacityError(f"{again.learn(error)}, also after planning anew: grant less with --memory, "
-                                "so that more is streamed, or choose a smaller size") from error  # fmt: skip
+    def _carry_out(self, plan: Plan, job: _Job) -> Iterator[Event]:
+        """Carry a plan out, and when memory runs out in it, a plan of what is left. What runs out again fails."""
+        run_out: set[tuple[str, int]] = set()
+        while True:
+            errand = _Errand(self, plan, job)
+            try:
+                yield from errand.carry_out()
+                return
+            except torch.OutOfMemoryError as error:
+                what = errand.learn(error)
+            self._close()
+            doing = errand.doing()
+            if doing <= run_out:
+                yield from errand.fail(what)
+            else:
+                yield Notice(f"{what}: planning anew")
+            run_out |= doing
+            left = job.left(plan)
+            if not left:
+                return
+            plan = self.plan(left)
 
     def _source(self, component: Component) -> tuple[Family, Path]:
         """Who knows how to load a component, and the model's folder."""
@@ -125,17 +146,41 @@ class LocalEngine:
         return self._families[name], self._folders[name]
 
 
+class _Job:
+    """What all is to be made, whatever plan it goes by: the store, the goals, and the shots that failed."""
+
+    def __init__(self, store: Store, goals: Sequence[Phase], stages: _StageClock) -> None:
+        self.store = store
+        self.stages = stages
+        self.failed: set[str] = set()
+        self._goals = goals
+
+    def needed(self) -> set[int]:
+        """The phases that the goals of the shots that did not fail still need, by identity."""
+        return {id(phase) for phase in self.store.missing(goal for goal in self._goals if not self._lost(goal))}
+
+    def left(self, plan: Plan) -> list[Phase]:
+        """The phases of a plan that are still to be run."""
+        needed = self.needed()
+        return [phase for run in plan.runs for phase in run.phases if id(phase) in needed]
+
+    def _lost(self, phase: Phase) -> bool:
+        return phase.shot.id in self.failed
+
+
 class _Errand:
     """One carrying out of one plan: what runs now, and what to learn when memory runs out in it."""
 
-    def __init__(self, engine: LocalEngine, plan: Plan, store: Store, stages: _StageClock) -> None:
+    def __init__(self, engine: LocalEngine, plan: Plan, job: _Job) -> None:
         self._plan = plan
-        self._store = store
-        self._stages = stages
+        self._job = job
+        self._store = job.store
+        self._stages = job.stages
         self._engine = engine
         self._device = engine._device
         self._residency = engine._residency
         self._now: Run | None = None
+        self._works: Works = ()
         self._floor = self._device.used()
 
     def carry_out(self) -> Iterator[Event]:
@@ -158,6 +203,28 @@ class _Errand:
                     yield from self._run(action)
                     self._now = None
                     yield from self._stages.end(action)
+
+    def doing(self) -> set[tuple[str, int]]:
+        """The phases at work, by name and options: what memory ran out in, if it did."""
+        if self._now is None:
+            return {("loading", 0)}
+        return {(work.phase.name, id(work.phase.shot.options)) for work in self._works}
+
+    def fail(self, what: str) -> Iterator[Failed]:
+        """Give up the shots at work, and those of the same run that would need as much."""
+        error = CapacityError(f"{what}, also after planning anew: grant less with --memory, so that more is streamed, "
+                              "or choose a smaller size")  # fmt: skip
+        if self._now is None:
+            raise error
+        doomed = self.doing()
+        for phase in self._now.phases:
+            if (phase.name, id(phase.shot.options)) in doomed and phase.shot.id not in self._job.failed:
+                yield self._failed(phase, error)
+
+    def _failed(self, phase: Phase, error: Exception) -> Failed:
+        self._job.failed.add(phase.shot.id)
+        first = next(iter(str(error).splitlines()), "") or type(error).__name__
+        return Failed(phase.shot.id, phase.name, first if isinstance(error, AnimaticError) else _named(error), error)
 
     def learn(self, error: torch.OutOfMemoryError) -> str:
         """Put what was measured into the estimate, and say in a clause what happened."""
@@ -182,13 +249,61 @@ class _Errand:
                 yield Loaded(component.name, component.nbytes, seconds)
 
     def _run(self, run: Run) -> Iterator[Event]:
-        works = _missing(run, self._store)
+        needed = self._job.needed()
+        due = []
         for phase in run.phases:
-            if all(phase is not work.phase for work in works):
-                yield PhaseEnded(phase.name, phase.shot.id, 0.0, 0, hit=True)
+            if id(phase) in needed:
+                due.append(phase)
+            elif self._store.artifact(phase) is not None:
+                yield _hit(phase)
         size = max(run.lockstep, 1)
-        for first in range(0, len(works), size):
-            yield from self._run_together(run, works[first : first + size])
+        for first in range(0, len(due), size):
+            yield from self._make(run, due[first : first + size])
+
+    def _make(self, run: Run, phases: Sequence[Phase]) -> Iterator[Event]:
+        """Make what of these is not there and nobody else is making. A failure ends its own shot alone."""
+        with contextlib.ExitStack() as claims:
+            works = []
+            for phase in phases:
+                work = self._claimed(phase, claims)
+                if isinstance(work, Work):
+                    works.append(work)
+                elif work is not None:
+                    yield work
+            if not works:
+                return
+            self._works = works
+            try:
+                yield from self._run_together(run, works)
+                self._works = ()
+                return
+            except (torch.OutOfMemoryError, OutputError, WeightsError):
+                raise  # These concern all shots, not this one.
+            except Exception as error:
+                traceback.clear_frames(error.__traceback__)  # Their tensors would live as long as the error does.
+                failure = error
+            self._works = ()
+            self._device.release()
+            if len(works) == 1:
+                yield self._failed(works[0].phase, failure)
+        if len(works) > 1:  # One of those that went together failed: each goes by itself.
+            for work in works:
+                yield from self._make(run, [work.phase])
+
+    def _claimed(self, phase: Phase, claims: contextlib.ExitStack) -> Work | PhaseEnded | None:
+        """The work, claimed; or a hit; or None: someone else is at it, or an input is not there."""
+        reads = (*phase.inputs, *phase.aids)
+        inputs = {given.makes: artifact for given in reads if (artifact := self._store.artifact(given))}
+        key = self._store.key(phase)
+        if key is None or len(inputs) < len(reads) or phase.shot.id in self._job.failed:
+            return None
+        if (claim := self._store.claim(key)) is None:
+            return None
+        claims.callback(claim.release)
+        if self._store.get(key) is not None:
+            return _hit(phase)
+        checkpoint = self._store.checkpoint(key, self._engine.environment) if phase.verb == "denoise" else None
+        return Work(phase, inputs, checkpoint)
 
     def _run_together(self, run: Run, works: Works) -> Iterator[Event]:
         """Run one phase for some shots: through each block together if they are several, else one by one."""
@@ -211,8 +326,14 @@ class _Errand:
         seconds, peak, workspace = meter.read()
         key = self._store.key(phase)
         assert key is not None, f"{phase.name} ran before its inputs were there"
-        facts = {"phase": phase.name, "seconds": seconds, "peak": peak, "device": str(self._device.torch)}
-        self._store.put(key, made.data, made.suffix, facts, made.identity)
+        facts = {
+            "phase": phase.name,
+            "inputs": {given.name: self._store.key(given) for given in phase.inputs},
+            "seconds": round(seconds, 4),
+            "peak_bytes": peak,
+            "environment": self._engine.environment,
+        }
+        self._store.put(key, made.data, f".{phase.makes}{made.suffix}", facts, made.identity)
         if meter.alone:
             self._engine._estimator.note(phase, seconds, workspace)
         taken = max(0, peak - self._floor)
@@ -264,22 +385,14 @@ class _Meter:
         return seconds, peak, None if self._blurred else max(0, peak - self._before)
 
 
-def _missing(run: Run, store: Store) -> list[Work]:
-    """The run's phases whose artifacts are not there yet; shots that share an artifact make it once."""
-    works: dict[str, Work] = {}
-    for phase in run.phases:
-        key = store.key(phase)
-        assert key is not None, f"{phase.name} was planned before its inputs"
-        if key not in works and store.get(key) is None:
-            reads = (*phase.inputs, *phase.aids)
-            inputs = {given.makes: artifact for given in reads if (artifact := store.artifact(given))}
-            works[key] = Work(phase, inputs)
-    return list(works.values())
+def _hit(phase: Phase) -> PhaseEnded:
+    return PhaseEnded(phase.name, phase.shot.id, 0.0, 0, hit=True)
 
 
-def _left(plan: Plan, store: Store) -> list[Phase]:
-    """The phases of a plan that are not done."""
-    return store.missing(phase for run in plan.runs for phase in run.phases)
+def _named(error: Exception) -> str:
+    """A library's error in one line: its kind, and what it says first."""
+    first = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {first[:300]}".rstrip(": ")
 
 
 def _owner(phase: Phase) -> _Name:

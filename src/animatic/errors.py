@@ -9,7 +9,8 @@ AnimaticError
 │   └── PresetError       an unknown or malformed preset
 ├── WeightsError          weights that are missing, damaged, pickled or of another shape (exit code 3)
 ├── CapacityError         what cannot fit in memory (exit code 4)
-└── OutputError           the output folder cannot be written (exit code 5)
+├── OutputError           a folder cannot be written (exit code 5)
+└── BatchError            some shots of several failed, the others are made (exit code 6)
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ class CapacityError(AnimaticError):
 
 class OutputError(AnimaticError):
     exit_code = 5
+
+
+class BatchError(AnimaticError):
+    exit_code = 6
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

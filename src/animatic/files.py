@@ -9,87 +9,144 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from animatic.errors import OutputError
 
+try:
+    import fcntl
+except ImportError:  # Windows: unfinished files of killed processes stay.
+    fcntl = None  # type: ignore[assignment]
+
 _REASONS = {
-    errno.ENOSPC: "the disk is full: free some space, or choose another folder with --out",
-    errno.EDQUOT: "the disk quota is used up: free some space, or choose another folder with --out",
-    errno.EROFS: "the file system is read-only: choose another folder with --out",
-    errno.EACCES: "no permission to write there: choose another folder with --out",
-    errno.EPERM: "no permission to write there: choose another folder with --out",
-    errno.ENOTDIR: "a part of that path is a file, not a folder: choose another folder with --out",
-    errno.EEXIST: "that path is a file, not a folder: choose another folder with --out",
-    errno.ENAMETOOLONG: "the name is too long for this file system: choose another folder with --out",
+    errno.ENOSPC: "the disk is full: free some space, or",
+    errno.EDQUOT: "the disk quota is used up: free some space, or",
+    errno.EIO: "the disk failed: check it, or",
+    errno.EROFS: "the file system is read-only:",
+    errno.EACCES: "no permission to write there:",
+    errno.EPERM: "no permission to write there:",
+    errno.ENOTDIR: "a part of that path is a file, not a folder:",
+    errno.EEXIST: "that path is a file, not a folder:",
+    errno.ENAMETOOLONG: "the name is too long for this file system:",
 }
+PART = ".animatic-"
+"""How the names of unfinished files begin."""
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, atomically; what was there is replaced. Raises OutputError."""
-    try:
-        part = _part(path.parent, data)
-        try:
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise _output_error(path, error) from error
+def write(path: Path, data: bytes, option: str = "--out", flush: bool = True) -> None:
+    """Write `data` to `path`, atomically; what was there is replaced. Raises OutputError.
+
+    option  what an error advises to choose another folder with
+    flush   whether to wait until the disk has it
+    """
+    with reported(path, option), _part(path, data, flush) as part:
+        part.replace(path)
 
 
-def write_new(contents: Mapping[Path, bytes]) -> bool:
+def write_new(contents: Mapping[Path, bytes | Path]) -> bool:
     """Write all of `contents`, or nothing and return False when one of the names is already taken. Raises OutputError.
+
+    A path stands for that file's bytes: they are copied, sharing its blocks where the file system can do that. It is
+    never a hard link: changing the one file must not change the other.
 
     Names are taken by hard link, which never replaces a file, also not one that another process makes just now.
     """
-    parts: list[Path] = []
     taken: list[Path] = []
-    try:
-        for path, data in contents.items():
-            parts.append(_part(path.parent, data))
-        for path, part in zip(contents, parts, strict=True):
-            _link(part, path)
-            taken.append(path)
-    except FileExistsError:
-        _unlink(taken)
-        return False
-    except OSError as error:
-        _unlink(taken)
-        raise _output_error(next(iter(contents)), error) from error
-    finally:
-        _unlink(parts)
+    with reported(next(iter(contents))), contextlib.ExitStack() as undo:
+        parts = [undo.enter_context(_part(path, data)) for path, data in contents.items()]
+        try:
+            for path, part in zip(contents, parts, strict=True):
+                _link(part, path)
+                taken.append(path)
+        except OSError as error:
+            for path in taken:
+                path.unlink(missing_ok=True)
+            if isinstance(error, FileExistsError):
+                return False
+            raise
     return True
 
 
-def check_writable(folder: Path, need: int) -> None:
+def sweep(folder: Path) -> int:
+    """Remove the unfinished files of processes that were killed. Returns how many that were."""
+    removed = 0
+    for path in folder.glob(f"{PART}*"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            if _locked(file, wait=False):
+                path.unlink(missing_ok=True)
+                removed += 1
+    return removed
+
+
+@contextlib.contextmanager
+def reported(path: Path, option: str = "--out") -> Iterator[None]:
+    """What the system says against writing `path` becomes an OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise _output_error(path, error, option) from error
+
+
+def check_writable(folder: Path, need: int, option: str = "--out") -> None:
     """Make `folder` if it is not there, and see that `need` bytes can be written. Raises OutputError, with numbers."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _part(folder, b"").unlink()
+        with _part(folder / "probe", b""):
+            pass
         status = os.statvfs(folder)
     except OSError as error:
-        raise _output_error(folder, error) from error
+        raise _output_error(folder, error, option) from error
     if (free := status.f_bavail * status.f_frsize) < need:
         raise OutputError(
             f"{folder} has {free / 1e6:.1f} MB free and the results need about {need / 1e6:.0f} MB: "
-            "free some space, or choose another folder with --out"
+            f"free some space, or choose another folder with {option}"
         )
 
 
-def _part(folder: Path, data: bytes) -> Path:
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".animatic-", suffix=".part")
-    with contextlib.ExitStack() as undo:
-        undo.callback(os.unlink, name)
+@contextlib.contextmanager
+def _part(path: Path, data: bytes | Path, flush: bool = True) -> Iterator[Path]:
+    """The bytes under a unique name beside `path`, until the block ends. Locked, by which `sweep` knows it is alive."""
+    prefix = PART + path.name.encode()[:64].decode("utf-8", "ignore") + "-"
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".part")
+    try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            if not _locked(file, wait=True):
+                raise FileNotFoundError(errno.ENOENT, "swept away while it was made", name)
+            if isinstance(data, Path):
+                _clone(data, file)
+            else:
+                file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        undo.pop_all()
-    return Path(name)
+            if flush:
+                os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~_umask())
+            yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _locked(file: BinaryIO, wait: bool) -> bool:
+    """Lock an open file, and see that it still has a name. Where files cannot be locked: as if someone else had it."""
+    if fcntl is None:
+        return wait
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return wait
+    return os.fstat(file.fileno()).st_nlink > 0
+
+
+def _clone(source: Path, sink: BinaryIO) -> None:
+    """Copy a file within the kernel, which shares its blocks where it can; what is left, through memory."""
+    with source.open("rb") as file:
+        with contextlib.suppress(AttributeError, OSError):  # Not every system and pair of file systems can.
+            while os.copy_file_range(file.fileno(), sink.fileno(), 1 << 30):
+                pass
+        shutil.copyfileobj(file, sink)
 
 
 def _link(part: Path, path: Path) -> None:
@@ -103,17 +160,12 @@ def _link(part: Path, path: Path) -> None:
         part.replace(path)
 
 
-def _unlink(paths: list[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
-
-
 def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
 
 
-def _output_error(path: Path, error: OSError) -> OutputError:
-    reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}: choose another folder with --out")
-    return OutputError(f"cannot write {path}: {reason}")
+def _output_error(path: Path, error: OSError, option: str = "--out") -> OutputError:
+    reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}:")
+    return OutputError(f"cannot write {path}: {reason} choose another folder with {option}")

@@ -36,13 +36,14 @@ class Refine(_Options):
 
 
 class Image(_Options):
-    """The still. Without a width and a height it takes the clip's."""
+    """The still. Without a width and a height it takes the clip's. `candidate`: which of several tries of it alone."""
 
     width: int | None = Field(None, ge=16, le=4096)
     height: int | None = Field(None, ge=16, le=4096)
     num_inference_steps: int = Field(28, ge=1, le=1000)
     guidance_scale: float = Field(3.5, ge=0, le=100)
     max_sequence_length: int = Field(512, ge=8, le=512)
+    candidate: int = Field(1, ge=1, le=1_000_000)
 
 
 class Video(_Options):

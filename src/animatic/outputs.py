@@ -6,13 +6,14 @@ Five files of one name, written together once all are made, never over another's
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 import json
 import platform
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +22,35 @@ import numpy as np
 from animatic import card, files, film, media
 from animatic.core import Clip, Shot
 from animatic.spec import ModelStage
+from animatic.store import Artifact
 
 SCHEMA = 1
 _PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "av", "pillow", "numpy")
-_SUFFIXES = {"path": ".mp4", "still": ".png", "text": ".txt", "sidecar": ".json", "card": "-card.png"}
+_SUFFIXES = {"path": ".mp4", "still": ".png", "text": ".txt", "card": "-card.png", "sidecar": ".json"}
+"""The sidecar comes last: where it is, the others are."""
 
 
 @dataclass(frozen=True)
 class Results:
     """What was made of a shot.
 
-    caption   the caption artifact: text, source, attempts, repairs, ...
-    still     PNG bytes
-    frames    a .npy file: uint8 [frames, height, width, 3]
-    models    facts about each stage's model: repository, revision or digests, licence
+    caption    the caption artifact: text, source, attempts, repairs, ...
+    still      PNG bytes
+    models     facts about each stage's model: repository, revision or digests, licence
+    keys       the key of each phase's artifact
+    signature  names all that the clip follows from
     """
 
     shot: Shot
     caption: Mapping[str, Any]
     still: bytes
-    frames: Path
     models: Mapping[ModelStage, Mapping[str, Any]]
+    keys: Mapping[str, str] = field(default_factory=dict)
+    signature: str = ""
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """All that the clip depends on, and nothing that differs between two equal runs."""
+        """All that the clip depends on, and nothing that differs between two equal runs on one machine."""
         shot = self.shot
         return {
             "schema": SCHEMA,
@@ -58,7 +63,20 @@ class Results:
             "preset": shot.preset,
             "options": dict(shot.options),
             "models": {stage: dict(facts) for stage, facts in self.models.items()},
+            "keys": dict(self.keys),
+            "versions": _versions(),
         }
+
+
+def encoded(results: Results, frames: Path) -> tuple[bytes, dict[str, Any]]:
+    """The film, and its measures. `frames`: a .npy file, uint8 [frames, height, width, 3].
+
+    The measures (`film.examine`) go into records, not into the film: they are no part of the recipe.
+    """
+    shot = results.shot
+    encoding = media.Encoding(fps=shot.option("file.fps"), crf=shot.option("file.crf"))
+    film_bytes = media.mp4_bytes(np.load(frames), encoding, shot.prompt, results.recipe)
+    return film_bytes, film.examine(film_bytes, media.read_png(results.still), shot.options)
 
 
 class Outputs:
@@ -67,35 +85,80 @@ class Outputs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def write(self, results: Results, measured: Mapping[str, Any]) -> Clip:
-        """Write the five files. Raises OutputError. `measured`: seconds and peaks of the phases.
+    def find(self, shot: Shot, signature: str) -> Clip | None:
+        """The clip of a shot that was written here before, and is still here."""
+        for name in _free(stem(shot)):
+            paths = self._paths(name)
+            record = _record_in(paths["sidecar"])
+            if record is None:
+                return None
+            if record.get("signature") == signature and paths["path"].exists():
+                return replace(_clip(shot, paths, record), hit=True)
+        raise AssertionError("unreachable: names never run out")
 
-        The clip's measures (`film.examine`) go into its record, not into the file: they are not part of the recipe.
-        """
-        frames = np.load(results.frames)
+    def write(self, results: Results, artifact: Artifact, measured: Mapping[str, Any]) -> Clip:
+        """Write the five files. Raises OutputError. `measured`: seconds and peaks of the phases."""
         still = media.read_png(results.still)
-        clip = _mp4(results, frames)
-        record = {**_record(results, measured), "measures": film.examine(clip, still, results.shot.options)}
-        contents = {
-            "path": clip,
+        record = {**_record(results, measured), "measures": artifact.record.get("measures", {})}
+        contents: dict[str, bytes | Path] = {
+            "path": artifact.path,
             "still": _still(results, still),
             "text": f"{results.caption['text']}\n".encode(),
+            "card": card.card_png(_card(results, still, media.frames_of(artifact.path), record)),
             "sidecar": json.dumps(record, ensure_ascii=False, indent=2).encode(),
-            "card": card.card_png(_card(results, still, frames, record)),
         }
-        paths = self._write_new(_stem(results.shot), contents)
-        return Clip(results.shot.id, **paths, caption=str(results.caption["text"]), record=record)
+        paths = self._write_new(stem(results.shot), contents)
+        return _clip(results.shot, paths, record)
 
-    def _write_new(self, stem: str, contents: Mapping[str, bytes]) -> dict[str, Path]:
+    def _write_new(self, stem: str, contents: Mapping[str, bytes | Path]) -> dict[str, Path]:
         for name in _free(stem):
-            paths = {what: self.folder / f"{name}{_SUFFIXES[what]}" for what in contents}
+            paths = self._paths(name)
+            self._clear_half(paths, contents)
             if files.write_new({paths[what]: data for what, data in contents.items()}):
                 return paths
         raise AssertionError("unreachable: names never run out")
 
+    def _paths(self, name: str) -> dict[str, Path]:
+        return {what: self.folder / f"{name}{suffix}" for what, suffix in _SUFFIXES.items()}
 
-def _stem(shot: Shot) -> str:
-    """`a-red-boat-sails-s0`: the prompt's words, as far as they fit a file name, and the seed."""
+    def _clear_half(self, paths: Mapping[str, Path], contents: Mapping[str, bytes | Path]) -> None:
+        """Remove what a run left that was killed while it wrote this very clip: its film, but no sidecar yet, which is
+        written last.
+        """
+        film = contents["path"]
+        there = [path for what, path in paths.items() if what != "card" and path.exists()]
+        if paths["path"] in there and paths["sidecar"] not in there and isinstance(film, Path):
+            ours = all(path.read_bytes() == _data(contents[what]) for what, path in paths.items() if path in there)
+            if ours:
+                for path in (*there, paths["card"]):
+                    path.unlink(missing_ok=True)
+
+
+def _clip(shot: Shot, paths: Mapping[str, Path], record: Mapping[str, Any]) -> Clip:
+    return Clip(shot.id, **paths, caption=str(record["caption"]), record=record)  # type: ignore[arg-type]
+
+
+def _data(content: bytes | Path) -> bytes:
+    return content.read_bytes() if isinstance(content, Path) else content
+
+
+def _record_in(sidecar: Path) -> dict[str, Any] | None:
+    """The record in a sidecar; None: there is none to be read. One that is no record of ours is an empty one."""
+    try:
+        record = json.loads(sidecar.read_text("utf-8"))
+    except OSError:
+        return None
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) and "caption" in record else {}
+
+
+def stem(shot: Shot) -> str:
+    """The name its user gave it, else `a-red-boat-sails-s0`: the prompt's words, as far as they fit a file name, and
+    the seed.
+    """
+    if shot.name:
+        return shot.name
     folded = unicodedata.normalize("NFKC", shot.prompt).lower()
     slug = re.sub(r"[^\w]+", "-", folded).strip("-_")
     while len(slug.encode()) > 60:
@@ -111,12 +174,6 @@ def _free(stem: str) -> Iterator[str]:
     while True:
         yield f"{stem}-{number}"
         number += 1
-
-
-def _mp4(results: Results, frames: np.ndarray) -> bytes:
-    shot = results.shot
-    encoding = media.Encoding(fps=shot.option("file.fps"), crf=shot.option("file.crf"))
-    return media.mp4_bytes(frames, encoding, shot.prompt, results.recipe)
 
 
 def _still(results: Results, still: np.ndarray) -> bytes:
@@ -137,15 +194,17 @@ def _record(results: Results, measured: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe, what became of it, and where: everything there is to know of a clip."""
     return {
         **results.recipe,
+        "signature": results.signature,
         "refine": dict(results.caption),
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "environment": {
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        },
+        "environment": {"python": platform.python_version(), "platform": platform.platform(), **_versions()},
         **measured,
     }
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def _card(results: Results, still: np.ndarray, frames: np.ndarray, record: Mapping[str, Any]) -> card.Card:

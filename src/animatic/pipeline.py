@@ -6,19 +6,22 @@ Knows no model and no device: which components a phase needs is the catalog's.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from animatic import digest, media, prompts
 from animatic.core import (
     Captioned,
     Component,
     Event,
+    Failed,
+    Forecast,
+    Loaded,
     Notice,
     Phase,
     PhaseBegun,
@@ -32,22 +35,31 @@ from animatic.core import (
     Subset,
     stage_seed,
 )
-from animatic.errors import PresetError
-from animatic.outputs import Outputs, Results
+from animatic.errors import PresetError, WeightsError
+from animatic.outputs import Outputs, Results, encoded
 from animatic.parts import component
 from animatic.place import Capacity, Demand
-from animatic.spec import MODULATED, PHASES, Model, Models, ModelSpec
-from animatic.store import Store
+from animatic.spec import MODULATED, PHASES, Model, Models, ModelStage
+from animatic.store import Artifact, Store
 
-CODE = 1
-"""The version of the phases' code, a part of every key: raised when a phase's result changes for equal inputs."""
+CODE: Mapping[str, int] = {}
+"""The version of each phase's code, a part of its keys: raised from 1 when its result changes for equal inputs."""
+
+ROUND = 256
+"""Shots that go through the stages together. More would spare few loads, take memory, and show the first clip late."""
 
 
 DRAWS = ("refine.generate", "image.denoise", "video.anchor")
 """Phases that draw from their stage's seed (video.denoise goes on from the anchor's state). Takes share all others."""
 
 
+MILESTONES = ("refine.generate", "refine.given", "image.decode", "video.decode")
+"""Phases whose artifacts the user is told or given."""
+
 Demands = Callable[[Phase], Demand]
+
+Until = Literal["refine", "image", "file"]
+"""The last stage that is asked for."""
 
 
 class Engine(Protocol):
@@ -56,7 +68,7 @@ class Engine(Protocol):
     def demand(self, phase: Phase) -> Demand: ...
     def plan(self, phases: Sequence[Phase]) -> Plan: ...
     def check(self, plan: Plan) -> None: ...
-    def run(self, plan: Plan, store: Store) -> Iterator[Event]: ...
+    def run(self, plan: Plan, store: Store, goals: Sequence[Phase] | None = None) -> Iterator[Event]: ...
 
 
 # ---------------------------------------------------------------------------------------------------- what is to be run
@@ -64,13 +76,17 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Cascade:
-    """One shot's phases, by what they make."""
+    """One shot's phases, by what they make. `phases`: those that an engine runs."""
 
     shot: Shot
     caption: Phase
     still: Phase
     frames: Phase
+    clip: Phase
     phases: tuple[Phase, ...]
+
+    def goal(self, until: Until) -> Phase:
+        return {"refine": self.caption, "image": self.still, "file": self.clip}[until]
 
 
 def cascades(shots: Sequence[Shot], models: Models, capacity: Capacity, demand: Demands) -> list[Cascade]:
@@ -102,7 +118,9 @@ def cascade(shot: Shot, models: Models, divided: Collection[Stage] = ()) -> Casc
     drawing = image(shot, models, caption, "image" in divided)
     still = drawing[-1]
     filming = video(shot, models, caption, still, "video" in divided)
-    return Cascade(shot, caption, still, filming[-1], (caption, *drawing, *filming))
+    frames = filming[-1]
+    clip = file(shot, models, caption, still, frames)
+    return Cascade(shot, caption, still, frames, clip, (caption, *drawing, *filming))
 
 
 def refine(shot: Shot, models: Models) -> Phase:
@@ -110,17 +128,28 @@ def refine(shot: Shot, models: Models) -> Phase:
     tokens = _token_limit(shot)
     tokenizer = component(models["video"], "tokenizer")
     if shot.caption is not None:
-        recipe = {"model": models["refine"].spec.identity, "caption": shot.caption, "tokens": tokens}
+        recipe = {
+            "model": models["refine"].spec.identity,
+            "caption": shot.caption,
+            "tokens": tokens,
+            "counter": _counter(models),
+        }
         return Phase("refine.given", "caption", shot, recipe, (tokenizer,))
     asked = {
         "prompt": shot.prompt,
         "tokens": tokens,
+        "counter": _counter(models),
         "system_prompt": prompts.system_prompt(shot.option("refine.system_prompt"), shot.option("refine.words")),
     }
     sampling = ("words", "max_new_tokens", "temperature", "top_p", "device")
     made = _phase("refine.generate", "caption", shot, models, (), sampling, asked)
     own = made.components if shot.option("refine.device") == "same" else tuple(map(_on_the_cpu, made.components))
     return replace(made, components=(*own, tokenizer))
+
+
+def _counter(models: Models) -> list[str]:
+    """What counts a caption's tokens: the video model's tokenizer."""
+    return [models["video"].spec.identity, models["video"].settings.get("tokenizer", "")]
 
 
 def _on_the_cpu(one: Component) -> Component:
@@ -130,7 +159,7 @@ def _on_the_cpu(one: Component) -> Component:
 def image(shot: Shot, models: Models, caption: Phase, divided: bool = False) -> tuple[Phase, ...]:
     """The still: drawn from the paragraph, or given."""
     if shot.still is not None:
-        return (Phase("image.given", "still", shot, {"still": str(shot.still)}),)
+        return (Phase("image.given", "still", shot, {"sha256": shot.content}),)
     size = ("width", "height")
     sampling = (*size, "num_inference_steps", "guidance_scale")
     encode = _phase("image.encode", "embeddings", shot, models, (caption,), ("max_sequence_length",))
@@ -146,9 +175,10 @@ def image(shot: Shot, models: Models, caption: Phase, divided: bool = False) -> 
 def video(shot: Shot, models: Models, caption: Phase, still: Phase, divided: bool = False) -> tuple[Phase, ...]:
     """The clip's frames: from the still *and* the paragraph."""
     size = ("width", "height")
-    text = ("negative_prompt", "max_sequence_length", "guidance_scale")
+    text = ("negative_prompt", "max_sequence_length")
+    guided = {"guided": shot.option("video.guidance_scale") > 1}  # With guidance, the negative prompt is encoded too.
     schedule = ("num_inference_steps", "scheduler", "timestep_spacing", "guidance_scale")
-    encode = _borrowing(_phase("video.encode", "embeddings", shot, models, (caption,), text), models)
+    encode = _borrowing(_phase("video.encode", "embeddings", shot, models, (caption,), text, guided), models)
     anchor = _phase("video.anchor", "anchor", shot, models, (still,), (*size, "fit"))
     denoise = _phase("video.denoise", "latents", shot, models, (encode, anchor),
                      (*size, *schedule, "num_frames", "use_dynamic_cfg"))  # fmt: skip
@@ -158,6 +188,30 @@ def video(shot: Shot, models: Models, caption: Phase, still: Phase, divided: boo
     modulate = _phase("video.modulate", "tables", shot, models, (), schedule)
     denoise = _divided(denoise, modulate, models)
     return encode, anchor, modulate, denoise, replace(decode, inputs=(denoise,))
+
+
+def file(shot: Shot, models: Models, caption: Phase, still: Phase, frames: Phase) -> Phase:
+    """The film. Its provenance is a part of it, and so of its key."""
+    recipe = {
+        "code": CODE.get("file.write", 1),
+        "prompt": shot.prompt,
+        "seed": shot.seed,
+        "preset": shot.preset,
+        "options": dict(shot.options),
+        "models": facts(models),
+        "given": [shot.caption is not None, shot.still is not None],
+    }
+    return Phase("file.write", "clip", shot, recipe, (), (caption, still, frames))
+
+
+def signature(shot: Shot, models: Models) -> str:
+    """Names all that a shot's clip follows from: shots of one signature get the same clip, whatever lies between."""
+    named = {
+        stage: (m.spec.identity, m.spec.dtype, m.spec.share, dict(m.digests), dict(m.settings), m.environment)
+        for stage, m in models.items()
+    }
+    asked = json.dumps([shot.asked, named, dict(CODE)], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(asked.encode()).hexdigest()
 
 
 def _borrowing(encode: Phase, models: Models) -> Phase:
@@ -199,15 +253,21 @@ def _phase(
     recipe = {
         "model": model.spec.identity,
         "digests": {part: model.digests[part] for part in parts if part in model.digests},
+        "settings": {part: model.settings[part] for part in parts if part in model.settings},
         "dtype": model.spec.dtype,
-        "code": CODE,
-        **({"seed": stage_seed(shot.seed, stage)} if name in DRAWS else {}),  # type: ignore[arg-type]
+        "code": CODE.get(name, 1),
+        **({"environment": model.environment} if model.environment else {}),
+        **({"seed": stage_seed(shot.seed, stage, _candidate(shot, stage))} if name in DRAWS else {}),  # type: ignore[arg-type]
         "options": {option: shot.option(f"{stage}.{option}") for option in options},
         **(more or {}),
     }
     subset: Subset = "modulation" if verb == "modulate" else "whole"
     own = tuple(component(model, part, subset if part == MODULATED else "whole") for part in parts)
     return Phase(name, makes, shot, recipe, own, inputs)
+
+
+def _candidate(shot: Shot, stage: str) -> int:
+    return int(shot.option("image.candidate")) if stage == "image" else 1
 
 
 def _token_limit(shot: Shot) -> int:
@@ -219,31 +279,170 @@ def _token_limit(shot: Shot) -> int:
 # ----------------------------------------------------------------------------------------------------------- running it
 
 
-def run(shots: Sequence[Shot], models: Models, engine: Engine, store: Store, outputs: Outputs) -> Iterator[Event]:
-    """prompt -> refine -> image -> video -> file, for many shots. Yields what happens; clips come as `Clip`."""
-    every = cascades(shots, models, engine.capacity, engine.demand)
-    for one in every:
-        _give(one, store)
-    plan = engine.plan(_needed(every, store))
-    engine.check(plan)
-    yield _planned(plan, shots)
-    ledger = _Ledger(models, plan)
-    waiting = list(every)
-    for event in engine.run(plan, store):
-        ledger.note(event)
-        yield event
-        if isinstance(event, PhaseEnded):
-            yield from _captioned(event, every, store)
-            for one in [one for one in waiting if store.artifact(one.frames)]:
-                waiting.remove(one)
-                yield from _write(one, store, outputs, ledger)
+def run(
+    shots: Sequence[Shot], models: Models, engine: Engine, store: Store, outputs: Outputs, until: Until = "file"
+) -> Iterator[Event]:
+    """prompt -> refine -> image -> video -> file, for many shots. Yields what happens; clips come as `Clip`.
+
+    until  the last stage: "refine", "image" or "file"
+
+    A shot that fails is told (`Failed`), and the others go on.
+    """
+    for first in range(0, len(shots), ROUND):
+        yield from _Making(shots[first : first + ROUND], models, engine, store, outputs, until).run()
+        store.forget()
 
 
-def _needed(every: Sequence[Cascade], store: Store) -> list[Phase]:
-    """The phases that are missing; those that only aid others, where one of the others is."""
-    missing = store.missing(phase for one in every for phase in one.phases)
-    aided = {id(aid) for phase in missing for aid in phase.aids}
-    return [phase for phase in missing if phase.makes != "tables" or id(phase) in aided]
+class _Making:
+    """Shots on their way through the stages together."""
+
+    def __init__(
+        self,
+        shots: Sequence[Shot],
+        models: Models,
+        engine: Engine,
+        store: Store,
+        outputs: Outputs,
+        until: Until,
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._outputs = outputs
+        self._models = models
+        self._until = until
+        self._every = cascades(shots, models, engine.capacity, engine.demand)
+        self._waiting = {id(one): one for one in self._every}
+        self._told: set[str] = set()
+        self._ledger = _Ledger(store)
+
+    def run(self) -> Iterator[Event]:
+        for one in self._every:
+            _give(one, self._store)
+        yield from self._deliver()
+        while needed := self._needed():
+            if due := self._due(needed):
+                yield from self._carry_out(due)
+                yield from self._deliver()
+            else:
+                self._wait(needed)
+        yield from map(Notice, self._store.remarks())
+
+    def _needed(self) -> list[Phase]:
+        """What an engine has to run so that all get what they wait for."""
+        goals = [one.goal(self._until) for one in self._waiting.values()]
+        return [phase for phase in self._store.missing(goals) if phase.name != "file.write"]
+
+    def _due(self, needed: Sequence[Phase]) -> list[Phase]:
+        """Of these, without the shots that go on only when another process has made something."""
+        busy = {phase.shot.id for phase in needed if (key := self._store.key(phase)) and self._elsewhere(key)}
+        return [phase for phase in needed if phase.shot.id not in busy]
+
+    def _elsewhere(self, key: str) -> bool:
+        if (claim := self._store.claim(key)) is None:
+            return True
+        claim.release()
+        return False
+
+    def _wait(self, needed: Sequence[Phase]) -> None:
+        """Until another process is done with one of these, or a second has passed."""
+        for phase in needed:
+            if (key := self._store.key(phase)) and self._elsewhere(key):
+                if (claim := self._store.claim(key, wait=1.0)) is not None:
+                    claim.release()
+                return
+
+    def _carry_out(self, due: Sequence[Phase]) -> Iterator[Event]:
+        plan = self._engine.plan(due)
+        self._engine.check(plan)
+        goals = [one.goal(self._until) for one in self._waiting.values()]
+        yield self._planned(plan)
+        self._ledger.begin(plan)
+        for event in self._engine.run(plan, self._store, goals):
+            self._ledger.note(event)
+            yield event
+            if isinstance(event, Failed):
+                for one in [one for one in self._waiting.values() if one.shot.id == event.shot]:
+                    del self._waiting[id(one)]
+            elif isinstance(event, PhaseEnded) and event.phase in MILESTONES:
+                yield from self._deliver()
+        self._drop_tables(plan)
+
+    def _planned(self, plan: Plan) -> Planned:
+        names = [run.name for run in plan.runs]
+        first = self._every[0].shot
+        denoising = [stage for stage in ("image", "video") if f"{stage}.denoise" in names]
+        steps = {f"{stage}.denoise": int(first.option(f"{stage}.num_inference_steps")) for stage in denoising}
+        last = ("file.write",) if self._until == "file" else ()
+        return Planned((*names, *last), len(self._waiting), steps, plan)
+
+    def _deliver(self) -> Iterator[Event]:
+        """Tell the captions that are there, and write the clips whose frames are."""
+        yield from map(Notice, self._store.remarks())
+        for one in list(self._waiting.values()):
+            yield from self._captioned(one)
+            if self._until != "file":
+                if self._store.artifact(one.goal(self._until)):
+                    del self._waiting[id(one)]
+            elif self._store.artifact(one.clip) or self._store.artifact(one.frames):
+                yield from self._write(one)
+                del self._waiting[id(one)]
+
+    def _captioned(self, one: Cascade) -> Iterator[Event]:
+        if one.shot.id in self._told or not (made := self._store.artifact(one.caption)):
+            return
+        self._told.add(one.shot.id)
+        caption = json.loads(made.read())
+        yield Captioned(one.shot.id, caption["text"])
+        if caption["source"] == "fallback":
+            yield Notice(f"the chat model gave no usable paragraph ({caption['reason']}): your own words are used")
+        elif caption["source"] == "user" and caption["repairs"]:
+            yield Notice(f"your caption was cut to the {caption['tokens']} tokens the models can read")
+
+    def _write(self, one: Cascade) -> Iterator[Event]:
+        """The file stage: the film as an artifact, then everything of one clip, at once."""
+        yield StageBegun("file", 1)
+        yield PhaseBegun("file.write", one.shot.id)
+        begun = time.perf_counter()
+        results = self._results(one)
+        key = self._store.key(one.clip)
+        assert key is not None
+        with self._store.claims.held(key):
+            film = self._store.get(key) or self._film(key, one, results)
+        self._store.drop(one.frames)  # Bulky, and quickly made again.
+        clip = self._outputs.write(results, film, self._ledger.of(one, film))
+        seconds = time.perf_counter() - begun
+        yield PhaseEnded("file.write", one.shot.id, seconds, 0)
+        yield StageEnded("file", seconds)
+        yield clip
+
+    def _results(self, one: Cascade) -> Results:
+        caption, still = self._store.artifact(one.caption), self._store.artifact(one.still)
+        assert caption and still
+        keys = {phase.name: key for phase in (*one.phases, one.clip) if (key := self._store.key(phase))}
+        named = signature(one.shot, self._models)
+        return Results(one.shot, json.loads(caption.read()), still.read(), facts(self._models), keys, named)
+
+    def _film(self, key: str, one: Cascade, results: Results) -> Artifact:
+        begun = time.perf_counter()
+        frames = self._store.artifact(one.frames)
+        assert frames is not None
+        data, measures = encoded(results, frames.path)
+        record = {
+            "phase": "file.write",
+            "inputs": {given.name: self._store.key(given) for given in one.clip.inputs},
+            "seconds": round(time.perf_counter() - begun, 4),
+            "measures": measures,
+            "phases": self._ledger.phases(one),
+        }
+        return self._store.put(key, data, ".clip.mp4", record)
+
+    def _drop_tables(self, plan: Plan) -> None:
+        """Give up the tables of what is denoised: they are bulky, and quickly made again."""
+        aided = [(aid, phase) for run in plan.runs for phase in run.phases for aid in phase.aids]
+        wanted = {self._store.key(aid) for aid, phase in aided if self._store.artifact(phase) is None}
+        for aid, _ in aided:
+            if self._store.key(aid) not in wanted:
+                self._store.drop(aid)
 
 
 def _give(one: Cascade, store: Store) -> None:
@@ -251,71 +450,42 @@ def _give(one: Cascade, store: Store) -> None:
     if one.shot.still is not None and store.artifact(one.still) is None:
         key = store.key(one.still)
         assert key is not None
-        store.put(key, media.png_bytes(media.read_image(one.shot.still)), ".png", {"phase": one.still.name})
-
-
-def _planned(plan: Plan, shots: Sequence[Shot]) -> Planned:
-    names = [run.name for run in plan.runs]
-    denoising = [stage for stage in ("image", "video") if f"{stage}.denoise" in names]
-    steps = {f"{stage}.denoise": int(shots[0].option(f"{stage}.num_inference_steps")) for stage in denoising}
-    return Planned((*names, "file.write"), len(shots), steps, plan)
-
-
-def _captioned(event: PhaseEnded, every: Sequence[Cascade], store: Store) -> Iterator[Event]:
-    for one in every:
-        if one.caption.name == event.phase and one.shot.id == event.shot and (made := store.artifact(one.caption)):
-            caption = json.loads(made.read())
-            yield Captioned(one.shot.id, caption["text"])
-            if caption["source"] == "fallback":
-                yield Notice(f"the chat model gave no usable paragraph ({caption['reason']}): your own words are used")
-            elif caption["source"] == "user" and caption["repairs"]:
-                yield Notice(f"your caption was cut to the {caption['tokens']} tokens the models can read")
-
-
-def _write(one: Cascade, store: Store, outputs: Outputs, ledger: _Ledger) -> Iterator[Event]:
-    """The file stage: everything of one clip, at once."""
-    yield StageBegun("file", 1)
-    yield PhaseBegun("file.write", one.shot.id)
-    begun = time.perf_counter()
-    caption, still, frames = (store.artifact(phase) for phase in (one.caption, one.still, one.frames))
-    assert caption and still and frames
-    results = Results(one.shot, json.loads(caption.read()), still.read(), frames.path, ledger.models)
-    clip = outputs.write(results, ledger.of(one))
-    seconds = time.perf_counter() - begun
-    yield PhaseEnded("file.write", one.shot.id, seconds, 0)
-    yield StageEnded("file", seconds)
-    yield clip
+        store.put(key, media.png_bytes(media.read_image(one.shot.still)), ".still.png", {"phase": one.still.name})
 
 
 class _Ledger:
-    """What each phase of each shot took, and which models there were: the facts for a clip's record."""
+    """What making shots was foretold to take, and what it took: the facts for a clip's record."""
 
-    def __init__(self, models: Models, plan: Plan) -> None:
-        self._forecast = plan.forecast
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._forecast = Forecast()
         self._begun = time.perf_counter()
         self._peak = 0
-        self.models = {stage: _model_facts(model) for stage, model in models.items()}
-        if models["video"].spec.share == "equivalent":
-            self.models["video"]["text_encoder"] = f"that of {models['image'].spec.repo}, taken to be equivalent"
-        self._phases: dict[tuple[str, str], PhaseEnded] = {}
         self._loads: dict[str, float] = {}
+
+    def begin(self, plan: Plan) -> None:
+        self._forecast = plan.forecast
+        self._begun = time.perf_counter()
 
     def note(self, event: Event) -> None:
         if isinstance(event, PhaseEnded):
-            self._phases[event.phase, event.shot] = event
             self._peak = max(self._peak, event.taken)
-        elif hasattr(event, "component") and hasattr(event, "seconds"):
+        elif isinstance(event, Loaded):
             self._loads[event.component] = self._loads.get(event.component, 0.0) + event.seconds
 
-    def of(self, one: Cascade) -> dict[str, Any]:
-        phases = {
-            phase.name: {"seconds": round(ended.seconds, 3), "peak_bytes": ended.peak}
+    def phases(self, one: Cascade) -> dict[str, Any]:
+        """What each phase took when its artifact was made, by whomever."""
+        return {
+            phase.name: {"seconds": round(made.record["seconds"], 3), "peak_bytes": made.record["peak_bytes"]}
             for phase in one.phases
-            if (ended := self._phases.get((phase.name, one.shot.id)))
+            if (made := self._store.artifact(phase)) and "peak_bytes" in made.record
         }
+
+    def of(self, one: Cascade, film: Artifact) -> dict[str, Any]:
+        """What a clip took: its phases as its film knows them, and the loads of this run."""
         needed = {component.name for phase in one.phases for component in phase.components}
         loads = {name: round(seconds, 3) for name, seconds in self._loads.items() if name in needed}
-        return {"phases": phases, "loads": loads, "plan": self._plan()}
+        return {"phases": film.record.get("phases", {}), "loads": loads, "plan": self._plan()}
 
     def _plan(self) -> dict[str, Any]:
         """What was foretold of the whole run, all shots together, and what it has taken so far."""
@@ -327,7 +497,15 @@ class _Ledger:
         }
 
 
-def _model_facts(model: Model) -> dict[str, Any]:
+def facts(models: Models) -> dict[ModelStage, dict[str, Any]]:
+    """What a record says of each stage's model."""
+    found = {stage: _facts(model) for stage, model in models.items()}
+    if models["video"].spec.share == "equivalent":
+        found["video"]["text_encoder"] = f"that of {models['image'].spec.repo}, taken to be equivalent"
+    return found
+
+
+def _facts(model: Model) -> dict[str, Any]:
     facts: dict[str, Any] = {"repo": model.spec.repo, "licence": model.spec.licence, "dtype": model.spec.dtype}
     if not model.spec.is_local and model.folder is not None:
         # A cached snapshot lies in a folder named by its commit, also where the preset asked for a branch.
@@ -338,6 +516,21 @@ def _model_facts(model: Model) -> dict[str, Any]:
     return facts
 
 
-def digests(spec: ModelSpec, folder: Path) -> dict[str, str]:
-    """SHA-256 of each of a model's weighty components."""
-    return {part: digest.digest(folder / spec.folder_of(part)) for part in spec.weights}
+def known(model: Model, read: bool = True) -> Model:
+    """The same, with the digests of all its files, weights and small ones.
+
+    read  whether weights may be read for it; without it, they are told only if all are known already
+    """
+    if model.folder is None:
+        return model
+    folders = {part: model.folder / model.spec.folder_of(part) for part in model.spec.components}
+    try:
+        digests = {part: digest.digest(folders[part], read) for part in model.spec.weights}
+    except WeightsError:
+        if read:
+            raise
+        return model
+    whole = {part: sha for part, sha in digests.items() if sha is not None}
+    if len(whole) < len(digests):
+        return model
+    return replace(model, digests=whole, settings={part: digest.settings(where) for part, where in folders.items()})

@@ -5,6 +5,8 @@ Knows presets, options and what a machine grants; runs nothing.
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,7 @@ from animatic import budget as budgets
 from animatic import catalog, cost, machine, media, pipeline, prompts
 from animatic.budget import Budget
 from animatic.core import Notice, Plan, Shot
-from animatic.errors import CapacityError, OptionError, PromptError, WeightsError
+from animatic.errors import CapacityError, InputError, OptionError, PromptError, WeightsError
 from animatic.estimate import Estimator
 from animatic.history import History
 from animatic.options import resolve
@@ -26,6 +28,8 @@ from animatic.spec import DTYPES, Model, Models, ModelSpec, ModelStage, Preset
 ANY = "anything"
 """The sentence of a wish that is only planned."""
 
+STILLS_LIMIT = 64
+FAULTS_TOLD = 20
 PROMPT_LIMIT = 2000
 CAPTION_LIMIT = 10_000
 """Characters. A prompt is one short sentence; a longer text is a caption."""
@@ -39,8 +43,14 @@ class Wish:
     seed         of the first take; each further take counts one up, so that each can be made again alone
     options      by dotted names, such as {"video.num_inference_steps": 30}; they override the preset's
     caption      skips the chat model; `image`, a file, skips the image model
+    stills       draws so many candidates of the still, of which one is chosen
+    pick         which: a number from 1 on, which alone is drawn then; "best", by `scorer`; None: somebody is asked
+    scorer       how the best is found (scorer.py)
     memory       bytes that models may take of the memory they run in; None: what is free now, less a reserve
     host_memory  bytes that they may take of main memory; likewise
+    strict_env   take only what was made by the same versions on the same kind of device
+    name         what the user calls the shot; its files are named by it
+    where        where it is asked for, such as "shots.csv, line 7": errors begin with it
     """
 
     prompt: str
@@ -50,16 +60,25 @@ class Wish:
     options: Mapping[str, Any] = field(default_factory=dict)
     caption: str | None = None
     image: str | Path | None = None
-    out: str | Path = "outputs"
+    stills: int = 1
+    pick: int | str | None = None
+    scorer: str = "plain"
     memory: int | None = None
     host_memory: int | None = None
+    strict_env: bool = False
+    name: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Checked shots, the models that will make them, the budget they have, and what the user should know first."""
+    """Checked shots, the models that will make them, the budget they have, and what the user should know first.
+
+    wishes  what each of the shots came from
+    """
 
     shots: tuple[Shot, ...]
+    wishes: tuple[Wish, ...]
     models: Models
     budget: Budget
     estimator: Estimator
@@ -87,28 +106,43 @@ def prepare(wishes: Sequence[Wish], gpu: str | None = None) -> Prepared:
         else budgets.of_card(gpu, first.memory, first.host_memory)
     )
     preset, notices = _preset(first, budget, history)
-    shots = tuple(shot for wish in wishes for shot in _shots(wish, preset, budget))
-    models = _known(preset)
-    return Prepared(shots, models, budget, _estimator(models, budget, history), history, notices)
+    shots, origins = _all_shots(wishes, _Resolver(preset, budget))
+    environment = _environment(budget) if first.strict_env else ""
+    models = {stage: replace(model, environment=environment) for stage, model in _known(preset).items()}
+    return Prepared(shots, origins, models, budget, _estimator(models, budget, history), history, notices)
+
+
+def identified(prepared: Prepared) -> Prepared:
+    """The same, with the digests of its models' files: so keys can be told. Reads weights that were never read."""
+    needless = _needless(prepared)
+    models = {
+        stage: pipeline.known(model, read=stage not in needless or model.spec.share == "equivalent")
+        for stage, model in prepared.models.items()
+    }
+    return replace(prepared, models=models)
 
 
 def ready(prepared: Prepared) -> Prepared:
     """The same, able to run: its models are here and identified, and it fits. Raises WeightsError, CapacityError."""
-    needless = {
-        stage
-        for stage, given in (("refine", "caption"), ("image", "still"))
-        if all(getattr(shot, given) is not None for shot in prepared.shots)
-    }
     name = prepared.shots[0].preset
     for stage, model in prepared.models.items():
-        if model.folder is None and stage not in needless:
+        if model.folder is None and stage not in _needless(prepared):
             raise WeightsError(f"{name} needs {model.spec.repo}, which is not here: animatic models pull {name}")
-    replace(prepared, shots=prepared.shots[:1]).plan()  # How many shots there are makes no difference to memory.
-    models: dict[ModelStage, Model] = {}
-    for stage, model in prepared.models.items():
-        known = {} if model.folder is None or stage in needless else pipeline.digests(model.spec, model.folder)
-        models[stage] = replace(model, digests=known)
-    return replace(prepared, models=models)
+    # How many shots there are makes no difference to memory, only what they are.
+    kinds = {id(shot.options): n for n, shot in enumerate(prepared.shots)}
+    replace(prepared, shots=tuple(prepared.shots[n] for n in kinds.values())).plan()
+    return identified(prepared)
+
+
+def _needless(prepared: Prepared) -> set[ModelStage]:
+    """Stages whose model no shot needs: all have what it would make."""
+    given: tuple[tuple[ModelStage, str], ...] = (("refine", "caption"), ("image", "still"))
+    return {stage for stage, made in given if all(getattr(shot, made) is not None for shot in prepared.shots)}
+
+
+def _environment(budget: Budget) -> str:
+    versions = (importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers"))
+    return " ".join((budget.device, *versions))
 
 
 def fits(preset: Preset, budget: Budget, history: History) -> bool:
@@ -117,7 +151,8 @@ def fits(preset: Preset, budget: Budget, history: History) -> bool:
     models = _known(preset)
     estimator = _estimator(models, budget, history)
     try:
-        Prepared(tuple(_shots(wish, preset, budget)), models, budget, estimator, history, ()).plan()
+        shots = tuple(_Resolver(preset, budget).shots(wish))
+        Prepared(shots, (wish,), models, budget, estimator, history, ()).plan()
     except CapacityError:
         return False
     return True
@@ -127,7 +162,7 @@ def least(preset: Preset, budget: Budget, history: History) -> int:
     """Bytes of device memory without which the preset's own shot cannot be made, streamed as far as it can be."""
     models = _known(preset)
     demand = _estimator(models, budget, history).demand
-    shot = _shots(Wish(ANY, preset.name, options={"video.vae_tiling": "on"}), preset, budget)[0]
+    shot = _Resolver(preset, budget).shots(Wish(ANY, preset.name, options={"video.vae_tiling": "on"}))[0]
     return smallest(pipeline.cascade(shot, models).phases, demand)
 
 
@@ -176,18 +211,86 @@ def _known(preset: Preset) -> dict[ModelStage, Model]:
 # --------------------------------------------------------------------------------------------------------------- shots
 
 
-def _shots(wish: Wish, preset: Preset, budget: Budget) -> list[Shot]:
-    prompt = _plain(wish.prompt, "prompt", PROMPT_LIMIT)
-    caption = None if wish.caption is None else _plain(wish.caption, "caption", CAPTION_LIMIT)
-    still = None if wish.image is None else Path(wish.image)
-    if still is not None:
-        media.read_image(still)
-    if wish.takes < 1 or not 0 <= wish.seed <= 2**63 - wish.takes:
-        raise OptionError(f"--seed {wish.seed} with --takes {wish.takes}: the seed is from 0 to 2^63, takes from 1")
-    options = _sized(resolve(preset.options, wish.options), preset, still is not None)
-    options["video.vae_tiling"] = _tiling(options, preset.models["video"], wish.memory or budget.whole)
-    prompts.system_prompt(options["refine.system_prompt"], options["refine.words"])
-    return [Shot(prompt, wish.seed + take, preset.name, options, caption, still) for take in range(wish.takes)]
+def _all_shots(wishes: Sequence[Wish], resolver: _Resolver) -> tuple[tuple[Shot, ...], tuple[Wish, ...]]:
+    """The shots of all wishes, and each one's wish. Raises InputError with all that is wrong, a line each."""
+    shots: list[Shot] = []
+    origins: list[Wish] = []
+    faults: list[InputError] = []
+    for wish in wishes:
+        try:
+            made = resolver.shots(wish)
+        except InputError as error:
+            faults.append(type(error)(f"{wish.where}: {error}") if wish.where else error)
+            continue
+        shots += made
+        origins += [wish] * len(made)
+    if faults:
+        raise faults[0] if len(faults) == 1 else InputError(listed(faults))
+    return tuple(shots), tuple(origins)
+
+
+def listed(faults: Sequence[Exception]) -> str:
+    """Many faults as one message, a line each."""
+    more = [f"and {len(faults) - FAULTS_TOLD} more"] if len(faults) > FAULTS_TOLD else []
+    return "\n  ".join((f"{len(faults)} faults, and nothing was run:", *map(str, faults[:FAULTS_TOLD]), *more))
+
+
+class _Resolver:
+    """Wishes to shots of one preset. Shots of equal options share one mapping: planning counts on that."""
+
+    def __init__(self, preset: Preset, budget: Budget) -> None:
+        self._preset = preset
+        self._budget = budget
+        self._resolved: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def shots(self, wish: Wish) -> list[Shot]:
+        """Raises InputError."""
+        prompt = _plain(wish.prompt, "prompt", PROMPT_LIMIT)
+        caption = None if wish.caption is None else _plain(wish.caption, "caption", CAPTION_LIMIT)
+        still = None if wish.image is None else Path(wish.image)
+        content = _content(still) if still is not None else ""
+        if wish.takes < 1 or not 0 <= wish.seed <= 2**63 - wish.takes:
+            raise OptionError(f"--seed {wish.seed} with --takes {wish.takes}: the seed is from 0 to 2^63, takes from 1")
+        options = self._options(wish, still is not None)
+        one = Shot(prompt, wish.seed, self._preset.name, options, caption, still, content, wish.name)
+        if wish.takes == 1:
+            return [one]
+        seeds = range(wish.seed, wish.seed + wish.takes)
+        return [replace(one, seed=seed, name=wish.name and f"{wish.name}-s{seed}") for seed in seeds]
+
+    def _options(self, wish: Wish, given_still: bool) -> dict[str, Any]:
+        chosen = dict(wish.options) | _picked(wish, given_still)
+        key = (*sorted((name, repr(value)) for name, value in chosen.items()), given_still, wish.memory)
+        if key not in self._resolved:
+            preset = self._preset
+            options = _sized(resolve(preset.options, chosen), preset, given_still)
+            options["video.vae_tiling"] = _tiling(options, preset.models["video"], wish.memory or self._budget.whole)
+            prompts.system_prompt(options["refine.system_prompt"], options["refine.words"])
+            self._resolved[key] = options
+        return self._resolved[key]
+
+
+def _picked(wish: Wish, given_still: bool) -> dict[str, int]:
+    """The option that a picked candidate is. Raises OptionError for a choice that cannot be."""
+    if not 1 <= wish.stills <= STILLS_LIMIT:
+        raise OptionError(f"--stills {wish.stills}: from 1 to {STILLS_LIMIT} candidates can be drawn")
+    if given_still and (wish.stills > 1 or wish.pick is not None):
+        raise OptionError("--image gives the still, and --stills or --pick would choose one: leave one of them out")
+    if wish.pick is None or wish.pick == "best":
+        return {}
+    try:
+        pick = int(wish.pick)
+    except ValueError:
+        raise OptionError(f"--pick {wish.pick}: give a candidate's number, or best") from None
+    if not pick >= 1 or (wish.stills > 1 and pick > wish.stills):
+        raise OptionError(f"--pick {pick} of --stills {wish.stills}: candidates are counted from 1")
+    return {"image.candidate": pick}
+
+
+def _content(still: Path) -> str:
+    """SHA-256 of a picture's file, once it was seen to be one. Raises ImageError."""
+    media.read_image(still)
+    return hashlib.sha256(still.read_bytes()).hexdigest()
 
 
 def _plain(text: str, what: str, limit: int) -> str:

@@ -36,6 +36,14 @@ def parse_bytes(text: str, option: str) -> int:
     return round(nbytes)
 
 
+def parse_age(text: str, option: str) -> float:
+    """`30d`, `12h`, `90m` or `30` (days) in seconds. Raises OptionError, naming the option."""
+    found = re.fullmatch(r"([0-9]{1,6})\s*([dhm]?)", text.strip().lower())
+    if found is None:
+        raise OptionError(f"{option} {text!r} is no age: write such as 30d or 12h")
+    return float(found[1]) * {"d": 86_400, "h": 3600, "m": 60}[found[2] or "d"]
+
+
 def gib(nbytes: float) -> str:
     """`17.4 GiB`, `430 MiB`, `12 KiB`: three digits or so, in the unit that fits."""
     for unit, shift in (("KiB", 10), ("MiB", 20)):

@@ -140,12 +140,16 @@ class ModelSpec:
 class Model:
     """A stage's model on this machine, or (`folder` is None) one that is only known from its preset.
 
-    digests  SHA-256 of each weighty component, as far as they were asked for
+    digests      SHA-256 of each weighty component, as far as they were asked for
+    settings     SHA-256 of each part's small files: configurations, tokenizers
+    environment  where it has to have been run, for its results to be taken; empty: anywhere
     """
 
     spec: ModelSpec
     folder: Path | None
     digests: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    environment: str = ""
 
 
 Models = Mapping[ModelStage, Model]

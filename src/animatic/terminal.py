@@ -12,7 +12,6 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
@@ -23,18 +22,23 @@ from animatic.core import (
     STAGES,
     Captioned,
     Clip,
+    Drawn,
     Event,
+    Failed,
     Notice,
     PhaseBegun,
     Planned,
+    Sheet,
+    Sketch,
     Stage,
     StageBegun,
     StageEnded,
     Step,
 )
+from animatic.progress import Remaining
 
 PREVIEW_COLUMNS = 48
-ACCENT, DONE, QUIET = "bright_cyan", "green", "grey58"
+ACCENT, DONE, BAD, QUIET = "bright_cyan", "green", "red", "grey58"
 DOING = {
     "refine.generate": "writing the paragraph",
     "refine.given": "reading your caption",
@@ -56,12 +60,40 @@ def watch(events: Iterable[Event], console: Console) -> list[Clip]:
     picture = Picture()
     with Live(picture, console=console, refresh_per_second=12, transient=False) as live:
         for event in events:
-            if isinstance(event, Notice):
-                live.console.print(f"[{QUIET}]{escape(event.text)}[/]")
+            if not live.is_started:
+                live.start()
             picture.see(event)
+            _say(event, live.console)
+            if isinstance(event, Drawn):
+                live.stop()  # Somebody may be asked now, in this terminal.
         picture.preview = None
-    _print_clips(picture.clips, console)
     return picture.clips
+
+
+def _say(event: Event, console: Console) -> None:
+    """What is told in lines of its own, above the picture."""
+    match event:
+        case Notice(text=text):
+            console.print(text, style=QUIET, soft_wrap=True, markup=False, highlight=False)
+        case Failed(shot=shot, phase=phase, text=text):
+            console.print(Text.assemble(("✗ ", BAD), f"{shot}: {phase}: {text}"), soft_wrap=True)
+        case Clip(hit=True, path=path):
+            said = Text.assemble(("✓ ", DONE), "already made: ", (str(path), "bold"), "; another take: --takes 2")
+            console.print(said, soft_wrap=True)
+        case Clip():
+            console.print(Text.assemble(("→ ", DONE), (str(event.path), "bold")), soft_wrap=True)
+            console.print(Text(f"  {event.card}", QUIET), soft_wrap=True)
+        case Sheet(path=path, shots=shots, failed=failed):
+            tail = f", {failed:,} failed" if failed else ""
+            console.print(Text.assemble(("→ ", DONE), (str(path), "bold"), f"  {shots:,} shots{tail}"), soft_wrap=True)
+        case Sketch(path=path):
+            how = f"edit it, then: animatic make -f {path}"
+            console.print(Text.assemble(("→ ", DONE), (str(path), "bold"), f"  {how}"), soft_wrap=True)
+        case Drawn(scores=scores, stills=stills) if scores:
+            best = stills[scores.index(max(scores))]
+            console.print(Text(f"of {len(stills)} stills the best is {best}", QUIET), soft_wrap=True)
+        case _:
+            pass
 
 
 @dataclass
@@ -74,12 +106,21 @@ class Line:
     steps: int = 0
     done: int = 0
     first_step: float | None = None
+    first_done: int = 0
+    _last: dict[str, int] = field(default_factory=dict)
+
+    def step(self, shot: str, number: int, now: float) -> None:
+        """A step of a shot is done. The first that is seen of it may be a later one: it was interrupted before."""
+        self.done += number - self._last.get(shot, 0)
+        self._last[shot] = number
+        if self.first_step is None:
+            self.first_step, self.first_done = now, self.done
 
     def remaining(self, now: float) -> float | None:
         """Seconds of denoising left at the pace so far; None until two steps are done, when there is a pace."""
-        if self.first_step is None or self.done < 2 or self.done >= self.steps:
+        if self.first_step is None or self.done <= self.first_done or self.done >= self.steps:
             return None
-        return (now - self.first_step) / (self.done - 1) * (self.steps - self.done)
+        return (now - self.first_step) / (self.done - self.first_done) * (self.steps - self.done)
 
 
 @dataclass
@@ -90,13 +131,20 @@ class Picture:
     captions: list[str] = field(default_factory=list)
     clips: list[Clip] = field(default_factory=list)
     preview: Any = None
+    shots: int = 1
+    written: int = 0
+    remaining: Remaining | None = None
     spinner: Spinner = field(default_factory=lambda: Spinner("dots", style=ACCENT))
 
     def see(self, event: Event) -> None:
+        if self.remaining is not None:
+            self.remaining.note(event)
         match event:
-            case Planned(phases=phases, steps=steps, shots=shots):
+            case Planned(phases=phases, steps=steps, shots=shots, plan=plan):
+                self.remaining = Remaining(plan, time.monotonic())
+                self.shots, self.written = shots, 0
                 needed = {_stage(phase) for phase in phases}
-                self.lines = {stage: line for stage, line in self.lines.items() if stage in needed}
+                self.lines = {stage: Line() for stage in STAGES if stage in needed}
                 for phase, count in steps.items():
                     self.lines[_stage(phase)].steps = count * shots
             case StageBegun(stage=stage):
@@ -109,15 +157,14 @@ class Picture:
                 self.preview = None
             case PhaseBegun(phase=phase):
                 self.lines[_stage(phase)].doing = DOING.get(phase, phase)
-            case Step(phase=phase, preview=preview):
-                line = self.lines[_stage(phase)]
-                line.first_step = line.first_step or time.monotonic()
-                line.done += 1
+            case Step(phase=phase, shot=shot, step=number, preview=preview):
+                self.lines[_stage(phase)].step(shot, number, time.monotonic())
                 self.preview = preview
             case Captioned(caption=caption):
                 self.captions.append(caption)
             case Clip():
                 self.clips.append(event)
+                self.written += 1
             case _:
                 pass
 
@@ -128,6 +175,11 @@ class Picture:
         now = time.monotonic()
         for stage, line in self.lines.items():
             grid.add_row(*self._row(stage, line, now))
+        if self.shots > 1 and self.remaining is not None:
+            left = self.remaining.left(now)
+            grid.add_row(Text("Σ", QUIET), Text("shots"), Text(f"{self.written} of {self.shots} done"),
+                         ProgressBar(self.shots, self.written, width=24, complete_style=ACCENT), Text(""),
+                         Text("" if left is None else f"{clock(left)} left", QUIET))  # fmt: skip
         parts: list[RenderableType] = [grid]
         if self.captions:
             parts.append(Padding(Text(self.captions[-1], style=QUIET), (1, 2, 1, 3)))
@@ -181,23 +233,13 @@ def _plain(events: Iterable[Event], console: Console) -> Iterator[Event]:
     """A line per stage and clip: for logs and pipes."""
     for event in events:
         match event:
-            case Notice(text=text):
-                console.print(text, style=QUIET, soft_wrap=True, markup=False, highlight=False)
             case Captioned(caption=caption):
                 console.print(caption, soft_wrap=True, markup=False, highlight=False)
             case StageEnded(stage=stage, seconds=seconds):
                 console.print(f"{stage}: {clock(seconds)}", markup=False, highlight=False)
-            case Clip():
-                _print_clips([event], console)
             case _:
-                pass
+                _say(event, console)
         yield event
-
-
-def _print_clips(clips: Sequence[Clip], console: Console) -> None:
-    for clip in clips:
-        console.print(Text.assemble(("→ ", DONE), (str(clip.path), "bold")), soft_wrap=True)
-        console.print(Text(f"  {clip.card}", QUIET), soft_wrap=True)
 
 
 def _rgb(pixel: Any) -> str:

@@ -18,7 +18,8 @@ import safetensors.torch
 import torch
 
 from animatic import media
-from animatic.core import Phase, Step, Subset, stage_seed
+from animatic.checkpoint import Checkpoint
+from animatic.core import Phase, Step, Subset
 from animatic.errors import WeightsError
 from animatic.skeleton import Skeleton, skeleton
 from animatic.spec import MODULATION, ModelSpec, Preview
@@ -28,12 +29,17 @@ Parts = Mapping[str, Any]
 """Loaded components by name: {"image.transformer": module, ...}."""
 
 
+Saved = Mapping[str, torch.Tensor]
+"""A `DenoiseState` as tensors on the CPU: what the next step depends on, and "step", how many are done."""
+
+
 @dataclass(frozen=True)
 class Work:
-    """One phase of one shot, with its inputs' artifacts by kind."""
+    """One phase of one shot, with its inputs' artifacts by kind. `checkpoint`: where a denoising is saved."""
 
     phase: Phase
     inputs: Mapping[str, Artifact]
+    checkpoint: Checkpoint | None = None
 
     def tensors(self, kind: str, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
         return {name: t.to(device) for name, t in safetensors.torch.load(self.inputs[kind].read()).items()}
@@ -50,9 +56,17 @@ class Work:
 
     def generator(self) -> torch.Generator:
         """The stage's own generator: on the CPU, where its draws do not depend on the device."""
-        return torch.Generator().manual_seed(stage_seed(self.phase.shot.seed, self.phase.stage))
+        return torch.Generator().manual_seed(self.phase.recipe["seed"])
+
+    def saved(self) -> Saved | None:
+        """Where the denoising stood when it was interrupted; None: it begins."""
+        state = self.checkpoint.load() if self.checkpoint else None
+        return None if state is None else safetensors.torch.load(state)
 
     def step(self, state: DenoiseState, preview: np.ndarray | None) -> Step:
+        """Tell that a step is done, and save where it stands if it is time to. The last one is an artifact soon."""
+        if self.checkpoint and state.step < state.steps:
+            self.checkpoint.offer(lambda: safetensors.torch.save(state.saved()))
         return Step(self.phase.name, self.phase.shot.id, state.step, state.steps, preview)
 
 
@@ -73,6 +87,7 @@ class DenoiseState:
     latents    the noisy latents
     estimate   the model's present guess of the clean latents, of the same shape
     history    what a multistep scheduler remembers (DPM-Solver++'s last estimate), or None
+    generator  what the next step draws from, or None where it draws nothing
     """
 
     step: int
@@ -80,6 +95,15 @@ class DenoiseState:
     latents: torch.Tensor
     estimate: torch.Tensor
     history: torch.Tensor | None = None
+    generator: torch.Generator | None = None
+
+    def saved(self) -> dict[str, torch.Tensor]:
+        state = {"step": torch.tensor(self.step), "latents": self.latents}
+        if self.history is not None:
+            state["history"] = self.history
+        if self.generator is not None:
+            state["generator"] = self.generator.get_state()
+        return {name: tensor.detach().to("cpu").contiguous() for name, tensor in state.items()}
 
 
 class Family:

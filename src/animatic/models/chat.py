@@ -11,7 +11,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from animatic.caption import Again, Caption, Limits, accept, consider
-from animatic.core import stage_seed
 from animatic.models.base import Family, Made, Parts, Work, Works
 
 Message = dict[str, str]
@@ -33,7 +32,7 @@ class Chat(Family):
             limits = _limits(work, parts["video.tokenizer"])
             # Seeded per shot, and the process's own generators are left as they were.
             with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-                torch.manual_seed(stage_seed(work.phase.shot.seed, "refine"))
+                torch.manual_seed(work.phase.recipe["seed"])
                 yield _caption_made(work, self._converse(model, tokenizer, work, limits))
 
     def given(self, parts: Parts, works: Works) -> Iterator[Made]:

@@ -35,6 +35,7 @@ from animatic.models.base import (
     Made,
     Parts,
     Progress,
+    Saved,
     Work,
     Works,
     frames_made,
@@ -108,7 +109,7 @@ class CogVideoX(Family):
             generator.set_state(anchor["generator"])
             request = _request(work, anchor["latents"], self.device)
             given = tables.of(work, self.device)
-            for state in denoise(transformer, self._scheduler(parts, work), request, generator, given):
+            for state in denoise(transformer, self._scheduler(parts, work), request, generator, given, work.saved()):
                 yield work.step(state, preview_rgb(state.estimate[0, -request.latent_frames :], self.spec.preview))
             yield tensors_made(work, latents=state.latents[:, -request.latent_frames :])
 
@@ -189,10 +190,12 @@ def denoise(
     request: Request,
     generator: torch.Generator,
     given: Tables | None = None,
+    saved: Saved | None = None,
 ) -> Iterator[DenoiseState]:
     """Yield a state after every step. Bit-identical to CogVideoXImageToVideoPipeline's loop from its latents on.
 
     given  for a transformer that has its adaptive norms taken out: their tables
+    saved  the state to go on from, which an earlier call yielded
     """
     device, dtype = request.embeds.device, request.embeds.dtype
     scheduler.set_timesteps(request.steps, device=device)
@@ -202,8 +205,13 @@ def denoise(
     rotary = _rotary(transformer, request, anchor.shape[1])
     ofs = _ofs(transformer, device, dtype)
     copies = request.embeds.shape[0]
-    history, before = None, None
-    for index, t in enumerate(scheduler.timesteps):
+    done, history, before = 0, None, None
+    if saved is not None:
+        done, latents = int(saved["step"]), saved["latents"].to(device)
+        history = saved["history"].to(device) if "history" in saved else None
+        before = scheduler.timesteps[done - 1]
+        generator.set_state(saved["generator"])
+    for index, t in enumerate(scheduler.timesteps[done:], done):
         noisy = scheduler.scale_model_input(torch.cat([latents] * copies), t)
         prediction = transformer(
             hidden_states=torch.cat([noisy, torch.cat([anchor] * copies)], dim=2),
@@ -226,7 +234,7 @@ def denoise(
         else:
             latents, estimate = scheduler.step(prediction, t, latents, generator=generator, return_dict=False)
         latents, before = latents.to(dtype), t
-        yield DenoiseState(index + 1, len(scheduler.timesteps), latents, estimate, history)
+        yield DenoiseState(index + 1, len(scheduler.timesteps), latents, estimate, history, generator)
 
 
 @torch.no_grad()
@@ -271,9 +279,7 @@ def _guidance(request: Request, t: float) -> float:
     """The guidance scale at timestep `t`; dynamic: CogVideoX's cosine ramp (arXiv 2408.06072), as diffusers has it."""
     if not request.use_dynamic_cfg:
         return request.guidance_scale
-    return 1 + request.guidance_scale * (
-        (1 - math.cos(math.pi * ((request.steps - t) / request.steps) ** 5.0)) / 2
-    )
+    return 1 + request.guidance_scale * ((1 - math.cos(math.pi * ((request.steps - t) / request.steps) ** 5.0)) / 2)
 
 
 def _model_frames(transformer: CogVideoXTransformer3DModel, frames: int) -> int:

@@ -29,6 +29,7 @@ from animatic.models.base import (
     Made,
     Parts,
     Progress,
+    Saved,
     Work,
     Works,
     preview_rgb,
@@ -79,7 +80,7 @@ class Flux(Family):
         for work in works:
             request = _request(work, self.device)
             given = tables.of(work, self.device)
-            for state in denoise(transformer, _fresh(scheduler), request, work.generator(), given):
+            for state in denoise(transformer, _fresh(scheduler), request, work.generator(), given, work.saved()):
                 yield work.step(state, self._preview(state, request))
             yield tensors_made(work, latents=state.latents)
 
@@ -128,21 +129,25 @@ def denoise(
     request: Request,
     generator: torch.Generator,
     given: Tables | None = None,
+    saved: Saved | None = None,
 ) -> Iterator[DenoiseState]:
     """Yield a state after every step; the first noise comes from `generator`. Bit-identical to FluxPipeline's loop.
 
     given  for a transformer that has its adaptive norms taken out: their tables
+    saved  the state to go on from, which an earlier call yielded
     """
     device, dtype = request.embeds.device, request.embeds.dtype
     pipe = _pipe(transformer=transformer)
     channels = transformer.config.in_channels // 4
-    latents, image_ids = pipe.prepare_latents(
-        1, channels, request.height, request.width, dtype, device, generator
-    )
+    latents, image_ids = pipe.prepare_latents(1, channels, request.height, request.width, dtype, device, generator)
     text_ids = torch.zeros(request.embeds.shape[1], 3, device=device, dtype=dtype)
     timesteps = _timesteps(scheduler, request)
     guidance = _guidance(transformer, request)
-    for index, t in enumerate(timesteps):
+    done = 0
+    if saved is not None:
+        done, latents = int(saved["step"]), saved["latents"].to(device)
+        scheduler.set_begin_index(done)
+    for index, t in enumerate(timesteps[done:], done):
         velocity = transformer(
             hidden_states=latents,
             timestep=_timestep(t, request),

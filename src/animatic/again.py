@@ -1,0 +1,97 @@
+"""From a clip's record back to what was asked for: a wish like it, and the command that makes it again.
+
+Records come out of files of unknown hand: what they say is checked like any wish. Knows no model.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from animatic import catalog, media
+from animatic.errors import AnimaticError, InputError
+from animatic.options import NAMES, resolve
+from animatic.store import Store
+
+LAST = "last"
+
+
+def like(clip: str, folder: Path) -> dict[str, Any]:
+    """What a `Wish` takes to ask for the shot of an earlier clip, or still, again. Raises InputError.
+
+    clip    a file that Animatic wrote, or "last", the clip that was made last with the store in `folder`
+
+    A still that its user gave is taken from the store; where it is there no more, it is None.
+    """
+    record = media.provenance(_last(folder) if clip == LAST else Path(clip))
+    asked = wish(record)
+    key = record.get("keys", {}).get("image.given") if asked.pop("given_still") else None
+    given = Store(folder).get(str(key)) if key else None
+    return {**asked, "image": given.path if given else None}
+
+
+def remember(clip: Path, store: Path) -> None:
+    """Note which clip was made last."""
+    (store / LAST).write_text(f"{clip.absolute()}\n", "utf-8")
+
+
+def wish(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's shot as a `Wish` takes it, and "given_still": whether the still was its user's; the record lacks it.
+
+    Raises InputError for a record that does not name its shot.
+    """
+    try:
+        asked = {name: record[name] for name in ("prompt", "seed", "preset")}
+        options = {name: value for name, value in record["options"].items() if name in NAMES}
+        given = record.get("caption_source") == "user"
+    except (KeyError, TypeError, AttributeError):
+        raise InputError("the record does not say which shot it was: give a clip that Animatic made") from None
+    preset = str(asked["preset"])
+    return {
+        "prompt": str(asked["prompt"]),
+        "seed": int(asked["seed"]),
+        "preset": preset,
+        "options": differing(preset, options),
+        "caption": str(record["caption"]) if given else None,
+        "given_still": record.get("still_source") == "user",
+    }
+
+
+def command(record: Mapping[str, Any]) -> str:
+    """The command that makes a clip again. Raises InputError."""
+    asked = wish(record)
+    words = ["animatic", "make", asked["prompt"], "--preset", asked["preset"], "--seed", str(asked["seed"])]
+    if asked["caption"] is not None:
+        words += ["--caption", asked["caption"]]
+    if asked["given_still"]:
+        words += ["--image", "STILL.png"]
+    for name, value in asked["options"].items():
+        words += ["--set", f"{name}={'' if value is None else value}"]
+    return shlex.join(words)
+
+
+def differing(preset: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that differ from those of a preset as it is now; of one that is not known, all."""
+    try:
+        usual = resolve(catalog.preset(preset).options)
+    except AnimaticError:
+        usual = {}
+    return {
+        name: value
+        for name, value in options.items()
+        if value is not None and value != usual.get(name) and not _follows(name, options)
+    }
+
+
+def _follows(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether it is the still's size, and just the clip's, which it would be anyway."""
+    return name in ("image.width", "image.height") and options[name] == options.get(f"video.{name[6:]}")
+
+
+def _last(store: Path) -> Path:
+    try:
+        return Path((store / LAST).read_text("utf-8").strip())
+    except OSError:
+        raise InputError("--like last: no clip was made with this store yet: give a clip's file") from None

@@ -1,0 +1,106 @@
+"""Which shots have their clip, and what became of the others: of single clips, and of a batch.
+
+Single clips are known by their sidecars; a batch keeps `results.jsonl` and draws a contact sheet from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from animatic import files, sheet
+from animatic.core import Clip, Event, Failed, Notice, Sheet, Shot
+from animatic.outputs import Outputs
+from animatic.results import Results, completed, failed
+
+INDEX = "index.html"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A shot that is asked for.
+
+    signature  names what its clip follows from (`pipeline.signature`)
+    entry      the same, and how its still is chosen, where that is open: by this a batch knows the shot again
+    """
+
+    shot: Shot
+    signature: str
+    entry: str
+
+
+class Books(Protocol):
+    def find(self, ask: Ask) -> bool:
+        """Whether a shot has its clip already."""
+
+    def told(self) -> Iterator[Event]:
+        """What was found."""
+
+    def note(self, ask: Ask, event: Clip | Failed) -> None:
+        """A shot has its clip now, or has failed."""
+
+    def close(self) -> Iterator[Event]:
+        """All is done, or was stopped."""
+
+
+class Shelf:
+    """Single clips in an output folder."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self._outputs = outputs
+        self._found: list[Clip] = []
+
+    def find(self, ask: Ask) -> bool:
+        clip = self._outputs.find(ask.shot, ask.signature)
+        self._found += [clip] if clip else []
+        return clip is not None
+
+    def told(self) -> Iterator[Event]:
+        yield from self._found
+        self._found = []
+
+    def note(self, ask: Ask, event: Clip | Failed) -> None:
+        """The sidecar, which is written with the clip, is the note."""
+
+    def close(self) -> Iterator[Event]:
+        yield from ()
+
+
+class BatchBooks:
+    """A batch in its folder."""
+
+    def __init__(self, folder: Path, title: str) -> None:
+        self._folder = folder
+        self._title = title
+        self._results = Results(folder)
+        files.sweep(folder)
+        self._made = self._results.made()
+        self._names: list[str] = []
+        self._found = 0
+        self._failed: set[str] = set()
+
+    def find(self, ask: Ask) -> bool:
+        self._names.append(ask.shot.name)
+        found = self._made.get(ask.shot.name, ("",))[0] == ask.entry
+        self._found += found
+        return found
+
+    def told(self) -> Iterator[Event]:
+        yield Notice(f"{self._found:,} of {len(self._names):,} shots are made already")
+
+    def note(self, ask: Ask, event: Clip | Failed) -> None:
+        if isinstance(event, Clip):
+            self._results.add(completed(ask.shot, event, ask.entry))
+        else:
+            self._failed.add(ask.shot.name)
+            self._results.add(failed(ask.shot, event, ask.entry))
+
+    def close(self) -> Iterator[Event]:
+        self._results.settle(self._names)
+        told = {line["id"] for line in self._results}
+        missing = sum(name not in told for name in self._names)
+        path = self._folder / INDEX
+        files.write(path, "".join(sheet.page(self._title, self._results, missing)).encode())
+        yield Sheet(path, len(self._names), len(self._failed))

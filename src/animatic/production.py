@@ -1,0 +1,368 @@
+"""Carries out what was prepared: leaves out what is made, lets stills be chosen, keeps the books, tells failures.
+
+The one place where the cascade meets an engine. Torch is imported when something has to be run, and not before.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from animatic import again, files, media, pipeline, scorer, sketch, store
+from animatic.books import Ask, BatchBooks, Books, Shelf
+from animatic.core import Clip, Drawn, Event, Failed, Notice, Phase, PhaseEnded, Plan, Planned, Shot, Sketch
+from animatic.errors import BatchError, OptionError
+from animatic.outlook import Outlook, compared, summary
+from animatic.outputs import Outputs, stem
+from animatic.pipeline import Until
+from animatic.place import Capacity, Demand
+from animatic.prepare import Prepared, Wish, identified, ready
+from animatic.sketch import Sketched
+from animatic.store import Store
+
+Chooser = Callable[[Drawn], int]
+"""Asks somebody which of the stills is taken: a number from 1 on."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """How shots are to be made, whichever they are.
+
+    out     the folder of the results; store: that of the artifacts
+    until   the last stage
+    choose  asks which still is taken, where no `pick` says it
+    title   what a batch is called, which has a contact sheet; None: single clips
+    """
+
+    out: Path
+    store: Path = field(default_factory=store.default)
+    until: Until = "file"
+    choose: Chooser | None = None
+    title: str | None = None
+
+
+def produce(groups: Sequence[Prepared], order: Order) -> Iterator[Event]:
+    """Make prepared shots, each group's stage by stage for all of them, each model loaded once.
+
+    Everything is checked at the call, not at the first event. Raises AnimaticError.
+    """
+    for group in groups:
+        for wish in group.wishes:
+            _check_choice(wish, order)
+    opened = Store(order.store)
+    outputs = Outputs(order.out)
+    books: Books = Shelf(outputs) if order.title is None else BatchBooks(order.out, order.title)
+    left = []
+    everything = hashlib.sha256(str(order.out.absolute()).encode())
+    for group in map(identified, groups):
+        line = [_Entry(*one, group, opened) for one in zip(group.shots, group.wishes, strict=True)]
+        everything.update("".join(entry.ask.entry for entry in line).encode())
+        if line := [entry for entry in line if order.until != "file" or entry.open or not books.find(entry.ask)]:
+            left.append((_of(group, line), line))
+    files.check_writable(order.out, need=sum(_clip_bytes(entry.shot) for _, line in left for entry in line))
+    if left:
+        opened.open()
+    lines = [_Line(ready(group), line) for group, line in left]
+    title = f"{order.title or groups[0].shots[0].prompt} -> {order.out.absolute()}"
+    opened.hold = opened.holds.of(everything.hexdigest()[:32], title)  # The same command finds it again.
+    notices = tuple(dict.fromkeys(notice for group in groups for notice in group.notices))
+    return _Production(lines, order, opened, outputs, books, notices).run()
+
+
+def outlook(prepared: Prepared, plan: Plan) -> Outlook:
+    """A plan of prepared shots, with all that is needed to read it."""
+    budget, capacity = prepared.budget, prepared.budget.capacity
+    return Outlook(
+        preset=prepared.shots[0].preset,
+        shots=len(prepared.shots),
+        device=budget.title,
+        memory=capacity.device,
+        host_memory=capacity.host,
+        unified=capacity.unified,
+        plan=plan,
+        basis="from what was measured here" if prepared.estimator.measured else "by the hardware's rates",
+        notes=tuple(notice.text for notice in prepared.notices),
+    )
+
+
+def _check_choice(wish: Wish, order: Order) -> None:
+    if order.until == "file" and wish.stills > 1 and wish.pick is None and order.choose is None:
+        raise OptionError(f"--stills {wish.stills} asks which to take, and there is nobody to ask here: "
+                          "add --pick NUMBER, --pick best or --until image")  # fmt: skip
+    if wish.pick == "best":
+        scorer.scorer(wish.scorer)
+
+
+def _of(group: Prepared, line: Sequence[_Entry]) -> Prepared:
+    return replace(group, shots=tuple(entry.shot for entry in line), wishes=tuple(entry.wish for entry in line))
+
+
+class _Entry:
+    """A shot on its way, from what was asked for to what is made: its still may be chosen in between."""
+
+    def __init__(self, shot: Shot, wish: Wish, group: Prepared, store: Store) -> None:
+        asked = pipeline.signature(shot, group.models)
+        self.wish = wish
+        self.open = wish.stills > 1 and wish.pick in (None, "best")
+        self._models = group.models
+        self._entry = f"{asked}/{wish.stills}/{wish.pick}/{wish.scorer}" if self.open else asked
+        self.shot = _untouched(shot, group, store)
+        self.failed = False
+
+    @property
+    def ask(self) -> Ask:
+        return Ask(self.shot, pipeline.signature(self.shot, self._models), self._entry)
+
+    @property
+    def count(self) -> int:
+        """How many stills are drawn."""
+        return self.wish.stills if self.open else 1
+
+    def candidate(self, number: int) -> Shot:
+        return self.shot if not self.open else replace(self.shot, options=_choosing(self.shot, number))
+
+    def pick(self, number: int) -> None:
+        self.shot = self.candidate(number)
+
+
+@dataclass
+class _Line:
+    """Entries of one preset, and what makes them."""
+
+    group: Prepared
+    entries: list[_Entry]
+
+    @functools.cached_property
+    def engine(self) -> _Engine:
+        return _Engine(self.group)
+
+    @property
+    def going(self) -> list[_Entry]:
+        return [entry for entry in self.entries if not entry.failed]
+
+
+def _untouched(shot: Shot, group: Prepared, store: Store) -> Shot:
+    """A shot whose given caption is just what the model wrote for it: then nobody gave one."""
+    if shot.caption is None:
+        return shot
+    bare = replace(shot, caption=None)
+    made = store.artifact(pipeline.refine(bare, group.models))
+    return bare if made is not None and json.loads(made.read())["text"] == shot.caption else shot
+
+
+@functools.lru_cache(4096)
+def _options(key: tuple[tuple[str, Any], ...], number: int) -> dict[str, Any]:
+    """One mapping for all shots of equal options: planning counts on that."""
+    return {**dict(key), "image.candidate": number}
+
+
+def _choosing(shot: Shot, number: int) -> dict[str, Any]:
+    return _options(tuple(shot.options.items()), number)
+
+
+class _Production:
+    """Lines of shots on their way. Each has its own preset; all share a store and the books."""
+
+    def __init__(
+        self,
+        lines: Sequence[_Line],
+        order: Order,
+        store: Store,
+        outputs: Outputs,
+        books: Books,
+        notices: Sequence[Notice],
+    ) -> None:
+        self._lines = lines
+        self._order = order
+        self._store = store
+        self._outputs = outputs
+        self._books = books
+        self._notices = notices
+        self._failures: list[Failed] = []
+
+    def run(self) -> Iterator[Event]:
+        yield from self._notices
+        making = self._order.until == "file"
+        if making:
+            yield from self._books.told()
+        closing: list[Event] = []
+        try:
+            for line in self._lines:
+                yield from self._make(line)
+            if not making:
+                yield self._sketch()
+        finally:
+            # A batch that was stopped midway shows on its sheet what there is.
+            closing += self._books.close() if making else ()
+        yield from closing
+        if self._failures:
+            raise self._error()
+        if self._store.hold is not None:
+            self._store.hold.finish()
+
+    def _make(self, line: _Line) -> Iterator[Event]:
+        try:
+            if self._order.until != "refine":
+                yield from self._choose(line)
+            if self._order.until == "file":
+                yield from self._film(line)
+            elif self._order.until == "refine":
+                yield from self._run(line, [entry.shot for entry in line.going], "refine")
+        finally:
+            line.group.history.save()
+
+    def _film(self, line: _Line) -> Iterator[Event]:
+        due = [entry for entry in line.going if not (entry.open and self._books.find(entry.ask))]
+        yield from self._books.told() if any(entry.open for entry in line.going) else ()
+        entries = {entry.shot.id: entry for entry in due}
+        for event in self._run(line, [entry.shot for entry in due], "file"):
+            yield event
+            if isinstance(event, Clip):
+                self._books.note(entries[event.shot].ask, event)
+                again.remember(event.path, self._store.folder)
+            elif isinstance(event, Failed):
+                self._books.note(entries[event.shot].ask, event)
+
+    def _run(self, line: _Line, shots: Sequence[Shot], until: Until) -> Iterator[Event]:
+        """The cascade's events, and what was foretold beside what it took."""
+        if not shots:
+            return
+        begun, peak, foretold = time.perf_counter(), 0, None
+        group = replace(line.group, shots=tuple(shots))
+        for event in pipeline.run(shots, group.models, line.engine, self._store, self._outputs, until):
+            yield event
+            if isinstance(event, Planned):
+                foretold = outlook(group, event.plan)
+                yield Notice(summary(foretold))
+            elif isinstance(event, PhaseEnded):
+                peak = max(peak, event.taken)
+            elif isinstance(event, Failed):
+                self._failures.append(event)
+        if foretold is not None:
+            yield Notice(compared(foretold, time.perf_counter() - begun, peak))
+
+    # ----------------------------------------------------------------------------------------- stills to choose from
+
+    def _choose(self, line: _Line) -> Iterator[Event]:
+        """Draw the candidates of all entries whose still is open, then let each be chosen."""
+        drawing = [entry for entry in line.entries if entry.open or self._order.until == "image"]
+        shots = [entry.candidate(number) for entry in drawing for number in range(1, entry.count + 1)]
+        yield from self._run(line, shots, "image")
+        for entry in drawing:
+            stills = self._stills(line, entry)
+            entry.failed = not stills
+            if stills and entry.open:
+                drawn = self._drawn(line, entry, stills)
+                yield drawn
+                entry.pick(list(stills)[self._chosen(drawn) - 1])
+
+    def _stills(self, line: _Line, entry: _Entry) -> dict[int, bytes]:
+        """The stills that were drawn, as PNG, by their candidate's number."""
+        found = {}
+        for number in range(1, entry.count + 1):
+            one = pipeline.cascade(entry.candidate(number), line.group.models)
+            if artifact := self._store.artifact(one.still):
+                found[number] = artifact.read()
+        return found
+
+    def _drawn(self, line: _Line, entry: _Entry, stills: dict[int, bytes]) -> Drawn:
+        paths = tuple(self._written(entry, number, data) for number, data in stills.items())
+        scores: Sequence[float] = ()
+        if entry.wish.pick == "best":
+            pictures = [media.read_png(data) for data in stills.values()]
+            scores = scorer.scorer(entry.wish.scorer)(pictures, self._caption(line, entry))
+        return Drawn(entry.shot.id, entry.shot.prompt, paths, tuple(scores))
+
+    def _chosen(self, drawn: Drawn) -> int:
+        if drawn.scores:
+            return drawn.scores.index(max(drawn.scores)) + 1
+        if self._order.choose is None:
+            return 1
+        return self._order.choose(drawn)
+
+    def _written(self, entry: _Entry, number: int, data: bytes) -> Path:
+        """A still's file in the output folder, for people to look at; never over another's."""
+        name = f"{stem(entry.shot)}-still-{number}"
+        path = self._order.out / f"{name}.png"
+        if path.exists() and path.read_bytes() != data:
+            path = path.with_name(f"{name}-{hashlib.sha256(data).hexdigest()[:6]}.png")
+        if not path.exists():
+            files.write(path, data)
+        return path
+
+    def _caption(self, line: _Line, entry: _Entry) -> str:
+        made = self._store.artifact(pipeline.refine(entry.shot, line.group.models))
+        return str(json.loads(made.read())["text"]) if made else ""
+
+    # -------------------------------------------------------------------------------------------------- and the end
+
+    def _sketch(self) -> Sketch:
+        """The file to edit and go on from."""
+        shots = [self._sketched(line, entry) for line in self._lines for entry in line.going]
+        shots = [one for one in shots if one.caption]
+        title = self._order.title or (stem(shots[0].shot) if shots else "sketch")
+        folder = self._order.out.parent if self._order.title else self._order.out
+        path = sketch.write(folder, title, shots)
+        return Sketch(path, tuple(still for one in shots for still in one.stills))
+
+    def _sketched(self, line: _Line, entry: _Entry) -> Sketched:
+        shot = entry.shot
+        options = again.differing(shot.preset, shot.options)
+        pick = options.pop("image.candidate", 1)
+        stills: Iterable[Path] = ()
+        if self._order.until == "image" and shot.still is None:
+            stills = (self._written(entry, number, data) for number, data in self._stills(line, entry).items())
+        return Sketched(shot, self._caption(line, entry), options, tuple(stills), pick)
+
+    def _error(self) -> Exception:
+        """What a caller is told in the end of shots that failed: of the only one, what it was."""
+        asked = sum(len(line.entries) for line in self._lines)
+        first = self._failures[0]
+        if asked == 1:
+            return first.error
+        lost = len({failure.shot for failure in self._failures})
+        return BatchError(f"{lost} of {asked} shots failed, the others are made; "
+                          f"the first: {first.phase}: {first.text}")  # fmt: skip
+
+
+class _Engine:
+    """This machine's engine, which is built when something has to be run: only then is torch imported."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+
+    @property
+    def capacity(self) -> Capacity:
+        return self._prepared.budget.capacity
+
+    def demand(self, phase: Phase) -> Demand:
+        return self._prepared.estimator.demand(phase)
+
+    def plan(self, phases: Sequence[Phase]) -> Plan:
+        return self._local.plan(phases)
+
+    def check(self, plan: Plan) -> None:
+        self._local.check(plan)
+
+    def run(self, plan: Plan, store: Store, goals: Sequence[Phase] | None = None) -> Iterator[Event]:
+        return self._local.run(plan, store, goals)
+
+    @functools.cached_property
+    def _local(self) -> pipeline.Engine:
+        from animatic import device  # here, because they import torch
+        from animatic.engine import LocalEngine
+
+        one = self._prepared
+        return LocalEngine(one.models, device.here(), one.budget, one.estimator)
+
+
+def _clip_bytes(shot: Shot) -> int:
+    """Bytes to keep free for a clip's files: what x264 needs at its worst for such frames, and the pictures."""
+    pixels = shot.option("video.width") * shot.option("video.height")
+    return int(pixels * (shot.option("video.num_frames") + 6) + 2_000_000)

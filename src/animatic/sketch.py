@@ -1,0 +1,60 @@
+"""A cascade that stopped after its cheap stages: a file of captions and choices, for a person to edit and go on from.
+
+It is a batch file like any other (`batch.py` reads it), a shot a line, and what is not edited in it is not made again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from animatic import files
+from animatic.core import Shot
+from animatic.errors import AnimaticError
+from animatic.outputs import stem
+
+
+@dataclass(frozen=True)
+class Sketched:
+    """A shot with its caption and, where they were drawn, its stills: `pick` is the one that is taken, from 1 on.
+
+    options  those that differ from the preset's
+    """
+
+    shot: Shot
+    caption: str
+    options: Mapping[str, Any]
+    stills: Sequence[Path] = ()
+    pick: int = 1
+
+    @property
+    def line(self) -> dict[str, Any]:
+        shot = self.shot
+        line: dict[str, Any] = {"id": stem(shot), "prompt": shot.prompt, "caption": self.caption}
+        if self.stills:
+            line |= {"pick": self.pick, "stills": [str(still) for still in self.stills]}
+        elif shot.still is not None:
+            line |= {"image": str(shot.still)}
+        return {**line, "seed": shot.seed, "preset": shot.preset, **self.options}
+
+
+def write(folder: Path, title: str, shots: Sequence[Sketched]) -> Path:
+    """Write the file as `TITLE.jsonl`, never over another's. Raises OutputError."""
+    text = "".join(f"{json.dumps(one.line, ensure_ascii=False)}\n" for one in shots)
+    for path in _free(folder, title):
+        if path.exists() and path.read_bytes() == text.encode():
+            return path
+        if files.write_new({path: text.encode()}):
+            return path
+    raise AnimaticError("unreachable: names never run out")
+
+
+def _free(folder: Path, title: str) -> Iterator[Path]:
+    yield folder / f"{title}.jsonl"
+    number = 2
+    while True:
+        yield folder / f"{title}-{number}.jsonl"
+        number += 1
