@@ -15,7 +15,7 @@ import animatic
 PACKAGE = Path(animatic.__file__).parent
 
 FLOORS = (
-    ("blocks", "core", "errors", "live", "lockstep", "prose"),
+    ("blocks", "core", "errors", "live", "lockstep", "prose", "xmp"),
     ("answer", "canvas", "card", "files", "geometry", "labels", "machine", "media", "metrics", "search", "sizes"),
     ("caption", "film", "gpus", "options", "outlook", "place", "prompts", "spec", "weights"),
     ("bands", "cost", "digest", "history", "plan", "reader", "skeleton", "vbench"),
