@@ -36,8 +36,7 @@ class Checkpoints:
     def residency(self, device: Device, dtype: str = "bfloat16", reader: Reader | None = None) -> Residency:
         families = {
             stage: family(name)(
-                ModelSpec(stage, name, str(getattr(self, stage)), dtype=dtype),
-                device.torch,  # type: ignore[arg-type]
+                ModelSpec(stage, name, str(getattr(self, stage)), dtype=dtype), device.torch  # type: ignore[arg-type]
             )
             for stage, name in STAGES.items()
         }

@@ -228,7 +228,7 @@ def test_cleaning_twice_is_cleaning_once(raw: str) -> None:
 
 
 FLOODS = (
-    '<think> </think> [ [a]( ** _a "\' " ( Caption:_ Sure!\n -_ 1._ #_ >_ \n _ a a._ a. . ...! Option_1:_ &amp; & {'
+    "<think> </think> [ [a]( ** _a \"' \" ( Caption:_ Sure!\n -_ 1._ #_ >_ \n _ a a._ a. . ...! Option_1:_ &amp; & {"
     ' {"a": <a_ <| ```\n Note:_ | -like_ Mr._ Here_is_the_ \\n \\ i\'ve_ (98_words)_ analysisA 。 “ 字 😀 ._\n a\n\n'
     " a:\n\n #a_ Here_it_is:_"
 )

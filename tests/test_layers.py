@@ -15,22 +15,15 @@ import animatic
 PACKAGE = Path(animatic.__file__).parent
 
 FLOORS = (
-    ("blocks", "claims", "core", "errors", "holds", "live", "lockstep", "prose"),
+    ("blocks", "claims", "core", "errors", "holds", "live", "lockstep", "prose", "xmp"),
     (
-        "answer",
-        "canvas",
-        "card",
-        "files",
-        "geometry",
-        "labels",
-        "machine",
-        "media",
-        "metrics",
-        "progress",
-        "search",
+        "answer", "canvas", "card", "files", "geometry", "labels", "machine", "media", "metrics", "progress", "search",
         "sizes",
     ),
-    ("caption", "checkpoint", "film", "gpus", "options", "outlook", "place", "prompts", "results", "spec", "weights"),
+    (
+        "caption", "checkpoint", "credential", "film", "gpus", "options", "outlook", "place", "prompts", "results",
+        "spec", "weights",
+    ),
     ("bands", "cost", "digest", "history", "plan", "reader", "scorer", "sheet", "skeleton", "store", "vbench"),
     ("catalog", "device", "inventory", "outputs", "picture"),
     ("again", "estimate", "models", "parts", "pull", "segments", "sketch"),
@@ -42,7 +35,7 @@ FLOORS = (
     ("chooser",),
     ("cli",),
     ("__main__",),
-)
+)  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 HOMES = {

@@ -4,8 +4,10 @@ import base64
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, PngImagePlugin
 
-from animatic import media
+from animatic import media, xmp
 from animatic.errors import InputError
 
 COLOURS = [
@@ -348,3 +350,117 @@ def test_a_record_that_json_cannot_hold_is_refused() -> None:
         media.png_bytes(moving(1)[0], provenance={"a": object()})
     with pytest.raises(ValueError, match="JSON"):
         media.png_bytes(moving(1)[0], provenance={"a": float("nan")})
+
+
+# ------------------------------------------------------------------------------------------- synthetic media
+
+PROMPT = 'a <red> "boat" & 船 🚤 \ud800 \x00'
+OWN = {"prompt": PROMPT, "animatic": "1.2", "still_source": "user"}
+
+
+def without_mark(data: bytes) -> bytes:
+    """A clip as a tool that strips what it does not know leaves it."""
+    start = data.index(b"uuid" + xmp.MP4_UUID) - 4
+    assert start + int.from_bytes(data[start : start + 4]) == len(data), "the mark is the last box"
+    return data[:start]
+
+
+def box(kind: bytes, body: bytes, wide: bool = False) -> bytes:
+    if wide:
+        return struct.pack(">I4sQ", 1, kind, 16 + len(body)) + body
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def test_clips_and_stills_are_marked_as_synthetic(tmp_path: Path) -> None:
+    record = {"prompt": PROMPT, "animatic": "1.2", "still_source": "model"}
+    clip = written(tmp_path, moving(2), **record)
+    still = tmp_path / "x.png"
+    still.write_bytes(media.png_bytes(moving(1)[0], "p", record))
+    for path in (clip, still):
+        assert media.digital_source(path) == media.digital_source(path.read_bytes()) == xmp.SYNTHETIC
+        assert media.provenance(path) == record
+    with Image.open(still) as opened:
+        assert opened.info["xmp"] == xmp.packet(PROMPT, "1.2")
+
+
+def test_a_clip_from_the_users_still_is_composite_and_the_still_is_not_marked(tmp_path: Path) -> None:
+    assert media.digital_source(written(tmp_path, moving(2), **OWN)) == xmp.COMPOSITE
+    still = media.png_bytes(moving(1)[0], "", OWN)
+    assert media.digital_source(still) is None and b"xmp" not in still
+
+
+def test_a_picture_without_a_record_is_pure_pixels() -> None:
+    image = moving(1)[0]
+    plain = io.BytesIO()
+    Image.fromarray(image).save(plain, "PNG")
+    assert media.png_bytes(image) == plain.getvalue() and media.digital_source(plain.getvalue()) is None
+
+
+def test_the_mark_changes_nothing_else_of_a_clip() -> None:
+    marked = media.mp4_bytes(moving(), media.Encoding(), "t", {"prompt": PROMPT})
+    assert marked == media.mp4_bytes(moving(), media.Encoding(), "t", {"prompt": PROMPT})
+    plain = without_mark(marked)
+    assert media.digital_source(plain) is None
+    assert media.container(marked) == media.container(plain) and media.container(marked).faststart
+    frames = [np.stack(list(media.each_frame(clip))) for clip in (marked, plain)]
+    assert np.array_equal(*frames)
+
+
+def test_another_tools_clip_is_not_marked(tmp_path: Path) -> None:
+    assert media.digital_source(elsewhere(tmp_path / "x.mp4")) is None
+
+
+def test_the_mark_is_found_wherever_its_box_stands() -> None:
+    start, mark = box(b"ftyp", b"isom" * 3), box(b"uuid", xmp.MP4_UUID + xmp.packet("x"))
+    other = box(b"uuid", b"another tool's id" * 9)
+    assert media.digital_source(start + other + box(b"mdat", b"film", wide=True) + mark + other) == xmp.SYNTHETIC
+    assert media.digital_source(start + mark + box(b"moov", b"")) == xmp.SYNTHETIC
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        box(b"uuid", xmp.MP4_UUID),
+        box(b"uuid", xmp.MP4_UUID[:9]),
+        box(b"uuid", xmp.MP4_UUID + b"<x:xmpmeta"),
+        box(b"uuid", xmp.MP4_UUID + xmp.packet("x"))[:-9],
+        box(b"uuid", xmp.MP4_UUID + b"<a>" * xmp.MAX_PACKET),
+        struct.pack(">I4sQ", 1, b"free", 2**64 - 1) + box(b"uuid", xmp.MP4_UUID + xmp.packet("x")),
+        struct.pack(">I4s", 0, b"free") + box(b"uuid", xmp.MP4_UUID + xmp.packet("x")),
+        b"\0\0\0\1uuid\0",
+        b"\0\0",
+    ],
+)
+def test_a_damaged_clip_states_nothing(damaged: bytes) -> None:
+    assert media.digital_source(box(b"ftyp", b"isom" * 3) + damaged) is None
+
+
+def test_a_packed_mark_is_read_and_a_swollen_or_damaged_one_is_not(tmp_path: Path) -> None:
+    for padding, expected in ((b"", xmp.SYNTHETIC), (b"x" * 2 * xmp.MAX_PACKET, None)):
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt(xmp.PNG_KEYWORD, (xmp.packet("x") + padding).decode(), zip=True)
+        assert media.digital_source(saved(tmp_path / "x.png", RGB, pnginfo=chunks)) == expected
+    body = xmp.PNG_KEYWORD.encode() + b"\0\1\0\0\0no zlib"
+    chunk = struct.pack(">I", len(body)) + b"iTXt" + body + struct.pack(">I", zlib.crc32(b"iTXt" + body))
+    assert media.digital_source(b"\x89PNG\r\n\x1a\n" + chunk) is None
+
+
+def test_what_is_neither_clip_nor_png_states_nothing(tmp_path: Path) -> None:
+    other = tmp_path / "x.mp4"
+    other.write_text("hello")
+    for path in (other, tmp_path, tmp_path / "none", tmp_path / "a\0b"):
+        with pytest.raises(InputError) as caught:
+            media.digital_source(path)
+        assert "\n" not in str(caught.value)
+
+
+@given(st.binary(max_size=80), st.integers(0, 700))
+@settings(max_examples=60)
+def test_a_file_cut_and_torn_anywhere_is_no_crash(torn: bytes, at: int) -> None:
+    for data in (CLIP, STILL):
+        place = len(data) - at if data is CLIP else at
+        media.digital_source(data[:12] + data[12:place] + torn + data[place + len(torn) :])
+
+
+CLIP = media.mp4_bytes(moving(1, 16, 16), media.Encoding(), "t", {"prompt": "x"})
+STILL = media.png_bytes(moving(1, 16, 16)[0], "p", {"prompt": "x"})

@@ -184,7 +184,9 @@ LARGE = component("video.denoise", 210, BLOCKS)
 
 
 def film(shots: int = 1) -> list[Phase]:
-    return [Phase("video.denoise", "latents", Shot("p", n, "x", OPTIONS), {}, (LARGE,)) for n in range(shots)]
+    return [
+        Phase("video.denoise", "latents", Shot("p", n, "x", OPTIONS), {}, (LARGE,)) for n in range(shots)
+    ]
 
 
 def test_what_does_not_fit_is_streamed_with_as_many_resident_blocks_as_fit() -> None:

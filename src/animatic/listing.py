@@ -43,15 +43,8 @@ def presets_table() -> RenderableType:
             Text("\n").join(_licence(preset)),
         )
     advice = Text("animatic models pull PRESET downloads one, after saying how much that is", QUIET)
-    return Group(
-        table,
-        Text(
-            f"\nthis machine grants models {gib(budget.capacity.device)}; "
-            "animatic plan --preset NAME says how long it takes",
-            QUIET,
-        ),
-        advice,
-    )
+    return Group(table, Text(f"\nthis machine grants models {gib(budget.capacity.device)}; "
+                             "animatic plan --preset NAME says how long it takes", QUIET), advice)
 
 
 def pull_preset(name: str, local: Sequence[str], yes: bool, console: Console) -> None:

@@ -31,7 +31,9 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     thread that computes enters one of its own. Storages may die in any thread.
     """
 
-    def __init__(self, limit: int | Callable[[], int] | None = None, base: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self, limit: int | Callable[[], int] | None = None, base: Callable[[], int] = lambda: 0
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = 0
         self.peak = 0

@@ -28,6 +28,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFilter, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from animatic import xmp
 from animatic.errors import ImageError, InputError
 
 Pixels = NDArray[np.uint8]
@@ -39,6 +40,7 @@ KEY = "animatic"
 """Names our JSON: the iTXt keyword in a PNG, the one key of the object in an MP4's comment."""
 MAX_PROVENANCE = 16 * 2**20
 MAX_TITLE = 1000
+MAX_BOXES = 100_000
 MAX_IMAGE_BYTES = 512 * 2**20
 # The encoder's frame threads change the bits, so their number is fixed rather than taken from the machine.
 ENCODER_THREADS = 4
@@ -84,6 +86,7 @@ def mp4_bytes(frames: Pixels, encoding: Encoding, title: str, provenance: Mappin
     The file has exactly T frames and lasts T / fps seconds. Equal arguments give equal bytes.
     Title and comment are the standard tags players show; the comment is the JSON {"animatic": provenance}.
     (A tag of our own would need QuickTime's key table, which many players do not read: title and all.)
+    The last box is the XMP packet that marks the clip as synthetic media (`xmp.py`).
     Raises ValueError for another dtype or shape, or for provenance that JSON cannot hold.
     """
     frames = _even(_checked(frames, 4))
@@ -114,7 +117,16 @@ def mp4_bytes(frames: Pixels, encoding: Encoding, title: str, provenance: Mappin
             picture.pts, picture.time_base = n, 1 / rate
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
-    return buffer.getvalue()
+    return buffer.getvalue() + _xmp_box(_packet(provenance, xmp.of_clip(provenance)))
+
+
+def _packet(record: Mapping[str, Any], source: str) -> bytes:
+    return xmp.packet(str(record.get("prompt", "")), str(record.get("animatic", "")), source)
+
+
+def _xmp_box(packet: bytes) -> bytes:
+    """At the end of the file, where it moves neither the index nor the film that the index points into."""
+    return struct.pack(">I4s16s", 24 + len(packet), b"uuid", xmp.MP4_UUID) + packet
 
 
 def _to_yuv(frame: Pixels, pix_fmt: str) -> av.VideoFrame:
@@ -225,17 +237,34 @@ def container(clip: Path | bytes) -> Container:
 
 
 def _faststart(clip: Path | bytes) -> bool:
-    """Whether the box `moov` stands before the box `mdat`: four bytes of size, four of name, one after another."""
-    with io.BytesIO(clip) if isinstance(clip, bytes) else clip.open("rb") as file:
-        while len(head := file.read(8)) == 8:
-            size, kind = struct.unpack(">I4s", head)
-            if kind in (b"moov", b"mdat"):
-                return bool(kind == b"moov")
-            rest = struct.unpack(">Q", file.read(8).rjust(8, b"\0"))[0] - 16 if size == 1 else size - 8
-            if rest < 0:
-                return False
-            file.seek(rest, io.SEEK_CUR)
-    return False
+    """Whether the box `moov` stands before the box `mdat`."""
+    with _bytes_of(clip) as file:
+        return next((kind == b"moov" for kind, _ in _boxes(file) if kind in (b"moov", b"mdat")), False)
+
+
+def _bytes_of(file: Path | bytes) -> IO[bytes]:
+    return io.BytesIO(file) if isinstance(file, bytes) else file.open("rb")
+
+
+def _boxes(file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Name and length of one top-level box's body after another, with the file at the body. Ends where damage begins.
+
+    Four bytes of size, four of name; a size of 1 says that eight bytes of it follow.
+    """
+    end = file.seek(0, io.SEEK_END)
+    start = 0
+    for _ in range(MAX_BOXES):
+        if start >= end:
+            return
+        file.seek(start)
+        size, kind = struct.unpack(">I4s", file.read(8).ljust(8, b"\0"))
+        head = 8
+        if size == 1:
+            size, head = struct.unpack(">Q", file.read(8).rjust(8, b"\0"))[0], 16
+        if size < head:
+            return
+        yield kind, size - head
+        start += size
 
 
 def is_mp4(path: Path) -> bool:
@@ -259,12 +288,16 @@ def png_bytes(image: Pixels, parameters: str = "", provenance: Mapping[str, Any]
     """A PNG of uint8 RGB [H, W, 3] with a text chunk 'parameters' and an iTXt chunk 'animatic' (JSON, UTF-8).
 
     'parameters' is tEXt, and iTXt where Latin-1 cannot hold it, as the tools of that convention write it.
+    A picture with a record is a result, and marked as synthetic media by XMP, unless the record says it is the user's
+    own. One without is pure pixels.
     """
     chunks = PngImagePlugin.PngInfo()
     if parameters:
         chunks.add_text("parameters", _encodable(parameters).replace("\0", ""))
     if provenance is not None:
         chunks.add_itxt(KEY, _json(provenance).decode())
+        if source := xmp.of_still(provenance):
+            chunks.add_itxt(xmp.PNG_KEYWORD, _packet(provenance, source).decode())
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(_checked(image, 3))).save(buffer, "PNG", pnginfo=chunks)
     return buffer.getvalue()
@@ -437,7 +470,7 @@ def provenance(path: Path) -> dict[str, Any]:
             head = file.read(12)
             if not head.startswith(_PNG_SIGNATURE) and head[4:8] != b"ftyp":
                 raise InputError(f"{name} is neither an MP4 nor a PNG: give one that Animatic wrote")
-            text = _mp4_text(path) if head[4:8] == b"ftyp" else _png_text(file)
+            text = _mp4_text(path) if head[4:8] == b"ftyp" else _png_text(file, KEY, MAX_PROVENANCE)
         if text is None:
             raise InputError(f"{name} carries no record of Animatic: made elsewhere, or re-saved without it")
         if len(text) > MAX_PROVENANCE:
@@ -461,17 +494,43 @@ def _enclosed(comment: str) -> bytes | None:
     return text[len(start) : -1] if text.startswith(start) and text.endswith(b"}") else None
 
 
-def _png_text(file: IO[bytes]) -> bytes | None:
-    """The text of our iTXt chunk, plain or packed; at most one byte over the limit of it."""
+def _png_text(file: IO[bytes], keyword: str, most: int) -> bytes | None:
+    """The text of the iTXt chunk of this keyword, plain or packed; at most one byte more than `most` if packed."""
     file.seek(len(_PNG_SIGNATURE))
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
-        body = file.read(min(length, MAX_PROVENANCE + 1024)) if kind == b"iTXt" else b""
-        keyword, _, rest = body.partition(b"\0")
-        if keyword == KEY.encode() and len(rest) > 2:
+        body = file.read(min(length, most + 1024)) if kind == b"iTXt" else b""
+        found, _, rest = body.partition(b"\0")
+        if found == keyword.encode() and len(rest) > 2:
             text = rest[2:].split(b"\0", 2)[-1]
-            return zlib.decompressobj().decompress(text, MAX_PROVENANCE + 1) if rest[0] else text
+            return zlib.decompressobj().decompress(text, most + 1) if rest[0] else text
         file.seek(length - len(body) + 4, io.SEEK_CUR)
+    return None
+
+
+def digital_source(file: Path | bytes) -> str | None:
+    """IPTC's digital source type as the XMP of an MP4 or PNG states it, by whatever hand: `xmp.SYNTHETIC` for our own.
+
+    None for a file that states none, or whose packet is damaged. Raises InputError for any other file.
+    """
+    try:
+        with _bytes_of(file) as opened:
+            head = opened.read(12)
+            if not head.startswith(_PNG_SIGNATURE) and head[4:8] != b"ftyp":
+                raise InputError(f"{_name(file)} is neither an MP4 nor a PNG: give one of these")
+            mp4 = head[4:8] == b"ftyp"
+            packet = _mp4_packet(opened) if mp4 else _png_text(opened, xmp.PNG_KEYWORD, xmp.MAX_PACKET)
+    except zlib.error:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{_name(file)}: its XMP cannot be read ({_reason(error)})") from error
+    return xmp.digital_source(packet) if packet is not None else None
+
+
+def _mp4_packet(file: IO[bytes]) -> bytes | None:
+    for kind, length in _boxes(file):
+        if kind == b"uuid" and file.read(16) == xmp.MP4_UUID:
+            return file.read(min(length - 16, xmp.MAX_PACKET)) if length > 16 else None
     return None
 
 

@@ -20,10 +20,7 @@ def fit(latents: Tensor, colours: Tensor) -> dict[str, list[list[float]] | list[
     """Least squares from latents [n, 16] to colours [n, 3]."""
     rows = torch.cat([latents, torch.ones(len(latents), 1)], 1)
     solution = torch.linalg.lstsq(rows, colours).solution
-    return {
-        "factors": [[round(v, 4) for v in row] for row in solution[:-1].tolist()],
-        "bias": [round(v, 4) for v in solution[-1].tolist()],
-    }
+    return {"factors": [[round(v, 4) for v in row] for row in solution[:-1].tolist()], "bias": [round(v, 4) for v in solution[-1].tolist()]}
 
 
 @torch.no_grad()

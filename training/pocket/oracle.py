@@ -195,9 +195,7 @@ def _fit(view: Frame, templates: Templates, step: int, reach: int, around: tuple
     x, y = around or _strangest(view.strange)
     offsets = np.arange(-reach, reach + 1, step)
     places = np.array([(x + dx, y + dy) for dy in offsets for dx in offsets])
-    values = np.concatenate(
-        [np.moveaxis(view.pixels, -1, 0), view.strange[None], np.ones((1, HEIGHT, WIDTH), np.float32)]
-    )
+    values = np.concatenate([np.moveaxis(view.pixels, -1, 0), view.strange[None], np.ones((1, HEIGHT, WIDTH), np.float32)])
     padded = np.pad(values, ((0, 0), (TILE, TILE), (TILE, TILE)))
     corners = (places + TILE - TILE // 2).round().astype(int)
     windows = [padded[:, top : top + TILE, left : left + TILE] for left, top in corners]

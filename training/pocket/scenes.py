@@ -67,9 +67,7 @@ def _disc(picture: Image.Image, x: float, y: float, radius: float, colour: Colou
     _blend(picture, colour, (far < radius).astype(float))
 
 
-def _hills(
-    picture: Image.Image, base: float, waves: tuple[tuple[float, float, float], ...], top: Colour, foot: Colour
-) -> None:
+def _hills(picture: Image.Image, base: float, waves: tuple[tuple[float, float, float], ...], top: Colour, foot: Colour) -> None:
     """Ground under a sum of sines (height, length, phase), shaded from its crest downwards."""
     x, y = _grid()
     crest = base - sum(h * np.sin(2 * np.pi * x / length + phase) for h, length, phase in waves)
@@ -85,9 +83,7 @@ def _dots(picture: Image.Image, places: list[tuple[float, float, float]], colour
         draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
 
 
-def _scatter(
-    seed: int, count: int, top: float, bottom: float, small: float, large: float
-) -> list[tuple[float, float, float]]:
+def _scatter(seed: int, count: int, top: float, bottom: float, small: float, large: float) -> list[tuple[float, float, float]]:
     """`count` places spread evenly in x with a random y and radius, the same each time."""
     rng = np.random.default_rng(seed)
     x = (np.arange(count) + rng.uniform(0.1, 0.9, count)) * (WIDTH + 2 * MARGIN) / count - MARGIN

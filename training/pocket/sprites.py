@@ -57,9 +57,7 @@ def _star(cx: float, cy: float, outer: float, inner: float) -> tuple[float, ...]
 SHAPES: dict[str, tuple[Part, ...]] = {
     "ball": (
         Part("body", "ellipse", (11, 11, 89, 89)),
-        Part(
-            "light", "poly", (12.5, 42, 30, 49, 50, 51.5, 70, 49, 87.5, 42, 88.5, 54, 70, 62, 50, 65, 30, 62, 11.5, 54)
-        ),
+        Part("light", "poly", (12.5, 42, 30, 49, 50, 51.5, 70, 49, 87.5, 42, 88.5, 54, 70, 62, 50, 65, 30, 62, 11.5, 54)),
         Part("light", "ellipse", (28, 20, 45, 34)),
     ),
     "box": (

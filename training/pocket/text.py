@@ -218,6 +218,8 @@ def _pick(rng: np.random.Generator, choices: Sequence[str]) -> str:
     return choices[int(rng.integers(len(choices)))]
 
 
+
+
 def told(text: str) -> dict[str, str]:
     """What a paragraph of this language says, attribute by attribute; what it does not say clearly is left out."""
     low = text.lower()

@@ -27,12 +27,8 @@ class Texts:
         self.rng, self.device = np.random.default_rng(seed), device
         self.clip = AutoTokenizer.from_pretrained(image / "tokenizer")
         self.t5 = AutoTokenizer.from_pretrained(image / "tokenizer_2")
-        self.clip_model = (
-            CLIPTextModel.from_pretrained(image / "text_encoder", torch_dtype=torch.float32).to(device).eval()
-        )
-        self.t5_model = (
-            T5EncoderModel.from_pretrained(image / "text_encoder_2", torch_dtype=torch.float32).to(device).eval()
-        )
+        self.clip_model = CLIPTextModel.from_pretrained(image / "text_encoder", torch_dtype=torch.float32).to(device).eval()
+        self.t5_model = T5EncoderModel.from_pretrained(image / "text_encoder_2", torch_dtype=torch.float32).to(device).eval()
 
     def paragraphs(self, scenarios: Sequence[Scenario]) -> list[str]:
         """One fresh wording for each, at most 20 to 45 words."""
@@ -41,15 +37,11 @@ class Texts:
     @torch.no_grad()
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """T5 states, float [n, 56, d]."""
-        ids = self.t5(
-            list(texts), padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
-        ).input_ids
+        ids = self.t5(list(texts), padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
         return self.t5_model(ids.to(self.device))[0]
 
     @torch.no_grad()
     def pooled(self, texts: Sequence[str]) -> Tensor:
         """CLIP's pooled output, float [n, d]."""
-        ids = self.clip(
-            list(texts), padding="max_length", max_length=77, truncation=True, return_tensors="pt"
-        ).input_ids
+        ids = self.clip(list(texts), padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
         return self.clip_model(ids.to(self.device)).pooler_output

@@ -45,9 +45,8 @@ def model_for(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     ))  # fmt: skip
 
 
-def float_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: object
-) -> tuple[Tensor, None]:
+def float_attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None,
+                    **options: object) -> tuple[Tensor, None]:
     """Causal attention in fp32 without a mask, [B, heads, L, d] -> [B, L, heads, d].
 
     Only for training, where rows are padded on the right: bfloat16 makes all else faster on CPUs, but this backward slower.
@@ -76,16 +75,11 @@ class Conversations:
         self.system = SYSTEM.read_text(encoding="utf-8").strip()
 
     def asked(self, text: str, words: int) -> list[Message]:
-        return [
-            {"role": "system", "content": self.system.replace("{words}", str(words))},
-            {"role": "user", "content": text},
-        ]
+        return [{"role": "system", "content": self.system.replace("{words}", str(words))}, {"role": "user", "content": text}]
 
     def limit(self) -> int:
         """Half of the limits are tight; under 20 words nothing of this language fits, and the answer is the shortest."""
-        bounds = ((45, 130), (20, 45), (100, 101), (5, 20), (130, 400))[
-            self.rng.choice(5, p=(0.25, 0.45, 0.2, 0.05, 0.05))
-        ]
+        bounds = ((45, 130), (20, 45), (100, 101), (5, 20), (130, 400))[self.rng.choice(5, p=(0.25, 0.45, 0.2, 0.05, 0.05))]
         return int(self.rng.integers(*bounds))
 
     def one(self, again: bool) -> tuple[list[Message], str]:
@@ -106,18 +100,7 @@ class Conversations:
             return prompt(self.rng)[:2]
         if kind < 0.97:
             return strange_prompt(self.rng)[:2]
-        scraps = [
-            *w.NOISE,
-            *w.SIZES,
-            "hello",
-            "what is this",
-            "why",
-            "once upon a time",
-            "123",
-            "my friend",
-            "love",
-            "test",
-        ]
+        scraps = [*w.NOISE, *w.SIZES, "hello", "what is this", "why", "once upon a time", "123", "my friend", "love", "test"]
         return " ".join(map(str, self.rng.choice(scraps, self.rng.integers(1, 5)))), sample(self.rng)
 
     def batch(self, count: int) -> tuple[Tensor, Tensor]:
@@ -156,9 +139,7 @@ def answers(model: LlamaForCausalLM, talks: Conversations, asked: list[list[Mess
     tokenizer = talks.tokenizer
     texts = [tokenizer.apply_chat_template(m, add_generation_prompt=True, tokenize=False) for m in asked]
     inputs = tokenizer(texts, padding=True, padding_side="left", add_special_tokens=False, return_tensors="pt")
-    out = model.generate(
-        input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, generation_config=generation(tokenizer)
-    )
+    out = model.generate(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, generation_config=generation(tokenizer))
     return tokenizer.batch_decode(out[:, inputs.input_ids.shape[1] :], skip_special_tokens=True)
 
 
@@ -174,13 +155,8 @@ def scores(model: LlamaForCausalLM, seed: int, count: int = 300) -> dict[str, fl
     said = answers(model, talks, [talks.asked(text, n) for (text, _, _), n in zip(fresh, limits, strict=True)], seed)
     kept = {name: [told(text).get(name) == getattr(s, name) for text, (_, s, stated) in zip(said, fresh, strict=True) if name in stated]
             for name in ATTRIBUTES}  # fmt: skip
-    everything = [
-        all(told(text).get(name) == getattr(s, name) for name in stated)
-        for text, (_, s, stated) in zip(said, fresh, strict=True)
-    ]
-    outside = answers(
-        model, talks, [talks.asked(strange_prompt(talks.rng)[0], 100) for _ in range(count // 3)], seed + 1
-    )
+    everything = [all(told(text).get(name) == getattr(s, name) for name in stated) for text, (_, s, stated) in zip(said, fresh, strict=True)]
+    outside = answers(model, talks, [talks.asked(strange_prompt(talks.rng)[0], 100) for _ in range(count // 3)], seed + 1)
     result = {
         "kept": np.mean(everything), **{f"kept {name}": np.mean(hits) for name, hits in kept.items()},
         "kept held out": np.mean(everything[::2]), "valid": np.mean([len(told(text)) == 4 for text in said]),

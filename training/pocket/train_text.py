@@ -120,10 +120,7 @@ def losses(model: Encoders, t5_ids: Tensor, clip_ids: Tensor, wanted: dict[str, 
     total = {"guess": 0.3 * F.cross_entropy(model.guess(tokens[hidden]), t5_ids[hidden])}
     for part, rows in (("end", clean), ("mean", clean), ("clip", half)):
         total[part] = sum(
-            (
-                F.cross_entropy(logits[f"{part}_{name}"][:rows], wanted[name][:rows], ignore_index=IGNORE)
-                for name in ATTRIBUTES
-            ),
+            (F.cross_entropy(logits[f"{part}_{name}"][:rows], wanted[name][:rows], ignore_index=IGNORE) for name in ATTRIBUTES),
             torch.zeros(()),
         )
     return total
@@ -145,10 +142,7 @@ def scores(model: Encoders, seed: int, count: int = 512) -> dict[str, float]:
 
 def save(model: Encoders) -> dict[str, float]:
     """Both encoders as fp16, the same T5 for image and video; megabytes of each."""
-    sizes = {
-        "t5": export(model.t5, POCKET / "image/text_encoder_2"),
-        "clip": export(model.clip, POCKET / "image/text_encoder"),
-    }
+    sizes = {"t5": export(model.t5, POCKET / "image/text_encoder_2"), "clip": export(model.clip, POCKET / "image/text_encoder")}
     shutil.copytree(POCKET / "image/text_encoder_2", POCKET / "video/text_encoder", dirs_exist_ok=True)
     return sizes
 

@@ -81,10 +81,7 @@ def clip_tokenizer(texts: Iterator[str]) -> CLIPTokenizer:
 def chat_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
     trained = Tokenizer(BPE())
     trained.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(WORDS), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
+        [pre_tokenizers.Split(Regex(WORDS), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     trained.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

@@ -144,9 +144,7 @@ def main() -> None:
     for step in run.steps():
         picks = torch.randint(options.clips, (options.batch,))
         paragraphs = texts.paragraphs([data["scenarios"][pick] for pick in picks])
-        paragraphs = [
-            "" if drop else text for text, drop in zip(paragraphs, torch.rand(options.batch) < 0.1, strict=True)
-        ]
+        paragraphs = ["" if drop else text for text, drop in zip(paragraphs, torch.rand(options.batch) < 0.1, strict=True)]
         mean, deviation = data["anchors"][picks].float().to(device).unbind(1)
         anchor = mean + deviation * torch.randn_like(mean) + 0.1 * torch.rand(()) * torch.randn_like(mean)
         x0, cover = data["clips"][picks].float().to(device), data["cover"][picks].to(device)

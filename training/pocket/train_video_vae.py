@@ -87,9 +87,7 @@ def main() -> None:
     args = parser(__doc__, "video_vae", minutes=24, lr=0.002)
     args.add_argument("--kl", type=float, default=5e-4)
     args.add_argument("--decoder-only", action="store_true", help="freeze the encoder, so that latents can be kept")
-    args.add_argument(
-        "--noise", type=float, default=0.0, help="latent noise, in deviations: what a transformer errs by"
-    )
+    args.add_argument("--noise", type=float, default=0.0, help="latent noise, in deviations: what a transformer errs by")
     options = args.parse_args()
     device = setup(options)
     model = build()

@@ -70,14 +70,7 @@ SIDEWAYS: dict[str, tuple[str, ...]] = {  # how a subject gets along; its direct
     "car": ("drives|driving", "drives|driving", "rolls|rolling", "races|racing", "speeds|speeding"),
     "cat": ("walks|walking", "runs|running", "strolls|strolling", "sneaks|sneaking"),
 }
-ANY_SIDEWAYS = (
-    "moves|moving",
-    "goes|going",
-    "travels|travelling",
-    "heads|heading",
-    "passes|passing",
-    "drifts|drifting",
-)
+ANY_SIDEWAYS = ("moves|moving", "goes|going", "travels|travelling", "heads|heading", "passes|passing", "drifts|drifting")
 WAYS: dict[str, tuple[str, ...]] = {
     "left": ("to the left", "to the left", "left", "leftwards", "towards the left", "from right to left", "toward the left side"),
     "right": ("to the right", "to the right", "right", "rightwards", "towards the right", "from left to right",
@@ -101,13 +94,7 @@ VERBS: dict[str, tuple[str, ...]] = {
              "remains|remaining motionless", "holds|holding still", "stays|staying put"),
 }  # fmt: skip
 OWN_VERBS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("rocket", "up"): (
-        "takes|taking off",
-        "blasts|blasting off",
-        "launches|launching",
-        "flies|flying up",
-        "lifts|lifting off",
-    ),
+    ("rocket", "up"): ("takes|taking off", "blasts|blasting off", "launches|launching", "flies|flying up", "lifts|lifting off"),
     ("rocket", "down"): ("lands|landing", "lands|landing", "comes|coming in to land"),
     ("rocket", "rest"): ("stands|standing on the ground", "waits|waiting for launch"),
     ("bird", "up"): ("flies|flying up", "flies|flying upwards", "takes|taking off", "soars|soaring up"),
