@@ -52,6 +52,7 @@ HOMES = {
         "streamed",
     },
     "greenlet": {"lockstep"},
+    "c2pa": {"credential"},
     "accelerate": {"skeleton"},
     "transformers": {"models", "engine", "skeleton"},
     "diffusers": {"models", "engine"},
@@ -120,7 +121,7 @@ def test_commands_that_run_no_model_never_import_torch(command: list[str]) -> No
     code = (
         "import sys\nfrom animatic import cli\nsys.argv[1:] = " + repr(command) + "\n"
         "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'transformers', 'diffusers'} & set(sys.modules)\n"
+        "heavy = {'torch', 'transformers', 'diffusers', 'c2pa'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

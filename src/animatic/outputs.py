@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from animatic import card, files, film, media
+from animatic import card, files, film, media, xmp
 from animatic.core import Clip, Shot
+from animatic.credential import Credential
 from animatic.spec import ModelStage
 from animatic.store import Artifact
 
@@ -80,10 +81,11 @@ def encoded(results: Results, frames: Path) -> tuple[bytes, dict[str, Any]]:
 
 
 class Outputs:
-    """Writes clips into `folder`, which is made when it is not there."""
+    """Writes clips into `folder`, which is made when it is not there. With a credential, film and still are signed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, credential: Credential | None = None) -> None:
         self.folder = folder
+        self._credential = credential
 
     def find(self, shot: Shot, signature: str) -> Clip | None:
         """The clip of a shot that was written here before, and is still here."""
@@ -107,6 +109,8 @@ class Outputs:
             "card": card.card_png(_card(results, still, media.frames_of(artifact.path), record)),
             "sidecar": json.dumps(record, ensure_ascii=False, indent=2).encode(),
         }
+        if self._credential is not None:
+            contents |= _signed(contents, self._credential, results)
         paths = self._write_new(stem(results.shot), contents)
         return _clip(results.shot, paths, record)
 
@@ -188,6 +192,15 @@ def _still(results: Results, still: np.ndarray) -> bytes:
         model=results.models["image"]["repo"],
     )
     return media.png_bytes(still, "" if shot.still else parameters, results.recipe)
+
+
+def _signed(contents: Mapping[str, bytes | Path], credential: Credential, results: Results) -> dict[str, bytes]:
+    """Film and still, finished and signed. The user's own still is not: we cannot say what made it."""
+    recipe, title = results.recipe, results.shot.prompt
+    signed = {"path": credential.sign(_data(contents["path"]), "video/mp4", title, recipe, xmp.of_clip(recipe))}
+    if source := xmp.of_still(recipe):
+        signed["still"] = credential.sign(_data(contents["still"]), "image/png", title, recipe, source)
+    return signed
 
 
 def _record(results: Results, measured: Mapping[str, Any]) -> dict[str, Any]:

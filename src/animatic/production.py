@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from animatic import again, files, media, pipeline, scorer, sketch, store
+from animatic import again, credential, files, media, pipeline, scorer, sketch, store
 from animatic.books import Ask, BatchBooks, Books, Shelf
 from animatic.core import Clip, Drawn, Event, Failed, Notice, Phase, PhaseEnded, Plan, Planned, Shot, Sketch
 from animatic.errors import BatchError, OptionError
@@ -56,7 +56,7 @@ def produce(groups: Sequence[Prepared], order: Order) -> Iterator[Event]:
         for wish in group.wishes:
             _check_choice(wish, order)
     opened = Store(order.store)
-    outputs = Outputs(order.out)
+    outputs = Outputs(order.out, credential.configured())
     books: Books = Shelf(outputs) if order.title is None else BatchBooks(order.out, order.title)
     left = []
     everything = hashlib.sha256(str(order.out.absolute()).encode())
