@@ -241,3 +241,38 @@ def test_a_sketch_is_edited_and_gone_on_from_and_only_the_edit_is_made_anew(boat
     assert images == ["image.decode", "image.denoise", "image.encode", "refine.given"], "the edited caption's alone"
     assert {path.parent for path in (clip.path for clip in clips)} == {tmp_path / "out/boats"}
     assert run(sketch, tmp_path, until="image")[-1].path.name == "boats-2.jsonl", "an edited file is not written over"
+
+
+@pytest.mark.slow
+def test_a_batch_whose_stills_are_chosen_is_known_again_without_choosing(tmp_path: Path) -> None:
+    file = tmp_path / "boats.jsonl"
+    file.write_text('{"prompt": "a red boat", "stills": 2, "pick": "best"}\n{"prompt": "a cat"}\n')
+    first = run(file, tmp_path)
+    assert len([e for e in first if isinstance(e, Clip)]) == 2
+    again = run(file, tmp_path)
+    assert not [e for e in again if isinstance(e, (Clip, PhaseEnded))]
+    assert any("2 of 2 shots are made already" in e.text for e in again if isinstance(e, Notice))
+
+
+@pytest.mark.slow
+def test_a_candidate_that_fails_is_no_failure_as_long_as_another_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, spoilt = Flux.decode, {1}
+
+    def dishonest(self: Flux, parts: Any, works: Any) -> Any:
+        if works[0].option("image.candidate") in spoilt:
+            raise RuntimeError("a bad day")
+        yield from honest(self, parts, works)
+
+    monkeypatch.setattr(Flux, "decode", dishonest)
+    file = tmp_path / "boats.jsonl"
+    file.write_text(
+        '{"prompt": "a red boat", "stills": 2, "pick": "best"}\n{"prompt": "a cat", "image.candidate": 3}\n'
+    )
+    seen = run(file, tmp_path)
+    assert [e.record["options"]["image.candidate"] for e in seen if isinstance(e, Clip)] == [2, 3]
+    spoilt |= {2}
+    with pytest.raises(BatchError, match="1 of 2 shots failed"):
+        run(file, tmp_path / "both")
+    assert [line["status"] for line in lines(tmp_path / "both/out/boats")] == ["failed", "completed"]

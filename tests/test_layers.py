@@ -15,14 +15,14 @@ import animatic
 PACKAGE = Path(animatic.__file__).parent
 
 FLOORS = (
-    ("blocks", "claims", "core", "errors", "holds", "live", "lockstep", "prose", "xmp"),
+    ("blocks", "core", "errors", "holds", "live", "lockstep", "prose", "xmp"),
     (
         "answer", "canvas", "card", "files", "geometry", "labels", "machine", "media", "metrics", "progress", "search",
         "sizes",
     ),
     (
-        "caption", "checkpoint", "credential", "film", "gpus", "options", "outlook", "place", "prompts", "results",
-        "spec", "weights",
+        "caption", "checkpoint", "claims", "credential", "film", "gpus", "options", "outlook", "place", "prompts",
+        "results", "spec", "weights",
     ),
     ("bands", "cost", "digest", "history", "plan", "reader", "scorer", "sheet", "skeleton", "store", "vbench"),
     ("catalog", "device", "inventory", "outputs", "picture"),

@@ -5,6 +5,7 @@ Records come out of files of unknown hand: what they say is checked like any wis
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +35,8 @@ def like(clip: str, folder: Path) -> dict[str, Any]:
 
 def remember(clip: Path, store: Path) -> None:
     """Note which clip was made last."""
-    (store / LAST).write_text(f"{clip.absolute()}\n", "utf-8")
+    with contextlib.suppress(OSError):  # A convenience: not worth a clip.
+        (store / LAST).write_text(f"{clip.absolute()}\n", "utf-8")
 
 
 def wish(record: Mapping[str, Any]) -> dict[str, Any]:

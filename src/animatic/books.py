@@ -22,8 +22,8 @@ INDEX = "index.html"
 class Ask:
     """A shot that is asked for.
 
-    signature  names what its clip follows from (`pipeline.signature`)
-    entry      the same, and how its still is chosen, where that is open: by this a batch knows the shot again
+    signature  names what its clip follows from (`pipeline.signature`); empty as long as its still is not chosen
+    entry      names what was asked for, and how its still is chosen: by this a batch knows the shot again
     """
 
     shot: Shot
@@ -53,7 +53,7 @@ class Shelf:
         self._found: list[Clip] = []
 
     def find(self, ask: Ask) -> bool:
-        clip = self._outputs.find(ask.shot, ask.signature)
+        clip = self._outputs.find(ask.shot, ask.signature) if ask.signature else None
         self._found += [clip] if clip else []
         return clip is not None
 
@@ -77,18 +77,16 @@ class BatchBooks:
         self._results = Results(folder)
         files.sweep(folder)
         self._made = self._results.made()
-        self._names: list[str] = []
-        self._found = 0
+        self._names: dict[str, bool] = {}
         self._failed: set[str] = set()
 
     def find(self, ask: Ask) -> bool:
-        self._names.append(ask.shot.name)
         found = self._made.get(ask.shot.name, ("",))[0] == ask.entry
-        self._found += found
+        self._names[ask.shot.name] = found
         return found
 
     def told(self) -> Iterator[Event]:
-        yield Notice(f"{self._found:,} of {len(self._names):,} shots are made already")
+        yield Notice(f"{sum(self._names.values()):,} of {len(self._names):,} shots are made already")
 
     def note(self, ask: Ask, event: Clip | Failed) -> None:
         if isinstance(event, Clip):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from animatic import files
+
 SUFFIX = ".lock"
 
 
@@ -37,10 +39,11 @@ class Claims:
     def take(self, key: str, wait: float = 0.0) -> Claim | None:
         """Claim a key. None: another process, or another part of this one, has it, also after `wait` seconds."""
         lock = FileLock(self.folder / f"{key}{SUFFIX}", thread_local=False)
-        try:
-            lock.acquire(timeout=wait)
-        except Timeout:
-            return None
+        with files.reported(self.folder, "--store"):
+            try:
+                lock.acquire(timeout=wait)
+            except Timeout:
+                return None
         return Claim(lock)
 
     @contextlib.contextmanager

@@ -94,23 +94,24 @@ def make(
     given = {"preset": preset, "seed": seed, "caption": caption, "image": image, **_budget(memory, host_memory)}
     wish |= {name: value for name, value in given.items() if value is not None}
     way = {"out": out, "store": store, "until": until.value, "choose": _chooser(json_ or quiet)}
-    _only_one(prompt=prompt, file=file, like=like)
+    _check_ways(prompt, file, like)
     if file is not None:
         _show(api.batch(file, shard=batch.shard(shard), **way, **wish), json_, quiet)
         return
     if shard != "1/1":
         raise OptionError("--shard takes a part of a file's shots: give --file")
+    wish |= {"prompt": prompt} if prompt is not None else {}
     if like is not None:
         wish = _like(like, store, wish)
-    _show(api.stream(**{"prompt": prompt, **wish}, **way), json_, quiet)
+    _show(api.stream(**wish, **way), json_, quiet)
 
 
-def _only_one(**ways: object) -> None:
-    """Raises OptionError unless exactly one way of saying what is wanted was taken."""
-    given = [name for name, value in ways.items() if value is not None]
-    if len(given) > 1:
-        raise OptionError(f"{' and '.join(given)} are answers to one question: give one of them")
-    if not given:
+def _check_ways(prompt: str | None, file: Path | None, like: str | None) -> None:
+    """Raises OptionError where it is not said what to make, or said twice."""
+    if file is not None and (prompt is not None or like is not None):
+        other = "a prompt" if prompt is not None else "--like"
+        raise OptionError(f"{other} and --file are two answers to one question: give one of them")
+    if prompt is None and file is None and like is None:
         raise OptionError('nothing to make: give a sentence, such as animatic make "a red boat sails", or --file')
 
 

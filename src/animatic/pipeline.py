@@ -364,7 +364,7 @@ class _Making:
                 for one in [one for one in self._waiting.values() if one.shot.id == event.shot]:
                     del self._waiting[id(one)]
             elif isinstance(event, PhaseEnded) and event.phase in MILESTONES:
-                yield from self._deliver()
+                yield from self._deliver(event.shot)
         self._drop_tables(plan)
 
     def _planned(self, plan: Plan) -> Planned:
@@ -375,10 +375,10 @@ class _Making:
         last = ("file.write",) if self._until == "file" else ()
         return Planned((*names, *last), len(self._waiting), steps, plan)
 
-    def _deliver(self) -> Iterator[Event]:
-        """Tell the captions that are there, and write the clips whose frames are."""
+    def _deliver(self, shot: str | None = None) -> Iterator[Event]:
+        """Tell the captions that are there, and write the clips whose frames are: of one shot, or of all."""
         yield from map(Notice, self._store.remarks())
-        for one in list(self._waiting.values()):
+        for one in [one for one in self._waiting.values() if shot in (None, one.shot.id)]:
             yield from self._captioned(one)
             if self._until != "file":
                 if self._store.artifact(one.goal(self._until)):

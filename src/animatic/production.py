@@ -30,6 +30,10 @@ Chooser = Callable[[Drawn], int]
 """Asks somebody which of the stills is taken: a number from 1 on."""
 
 
+SURE = 10
+"""Clips that there must be room for before the first is begun."""
+
+
 @dataclass(frozen=True)
 class Order:
     """How shots are to be made, whichever they are.
@@ -63,9 +67,11 @@ def produce(groups: Sequence[Prepared], order: Order) -> Iterator[Event]:
     for group in map(identified, groups):
         line = [_Entry(*one, group, opened) for one in zip(group.shots, group.wishes, strict=True)]
         everything.update("".join(entry.ask.entry for entry in line).encode())
-        if line := [entry for entry in line if order.until != "file" or entry.open or not books.find(entry.ask)]:
+        if line := [entry for entry in line if order.until != "file" or not books.find(entry.ask)]:
             left.append((_of(group, line), line))
-    files.check_writable(order.out, need=sum(_clip_bytes(entry.shot) for _, line in left for entry in line))
+    # Of many clips, some: the disk may fill up midway and nothing is lost.
+    sizes = [_clip_bytes(entry.shot) for _, line in left for entry in line[:SURE]]
+    files.check_writable(order.out, need=sum(sizes[:SURE]))
     if left:
         opened.open()
     lines = [_Line(ready(group), line) for group, line in left]
@@ -113,11 +119,12 @@ class _Entry:
         self._models = group.models
         self._entry = f"{asked}/{wish.stills}/{wish.pick}/{wish.scorer}" if self.open else asked
         self.shot = _untouched(shot, group, store)
-        self.failed = False
+        self.picked = self.failed = False
 
     @property
     def ask(self) -> Ask:
-        return Ask(self.shot, pipeline.signature(self.shot, self._models), self._entry)
+        chosen = self.picked or not self.open
+        return Ask(self.shot, pipeline.signature(self.shot, self._models) if chosen else "", self._entry)
 
     @property
     def count(self) -> int:
@@ -128,7 +135,7 @@ class _Entry:
         return self.shot if not self.open else replace(self.shot, options=_choosing(self.shot, number))
 
     def pick(self, number: int) -> None:
-        self.shot = self.candidate(number)
+        self.shot, self.picked = self.candidate(number), True
 
 
 @dataclass
@@ -213,9 +220,16 @@ class _Production:
             if self._order.until == "file":
                 yield from self._film(line)
             elif self._order.until == "refine":
-                yield from self._run(line, [entry.shot for entry in line.going], "refine")
+                yield from self._refine(line)
         finally:
             line.group.history.save()
+
+    def _refine(self, line: _Line) -> Iterator[Event]:
+        entries = {entry.shot.id: entry for entry in line.going}
+        for event in self._run(line, [entry.shot for entry in line.going], "refine"):
+            yield event
+            if isinstance(event, Failed):
+                self._fail(entries[event.shot], event)
 
     def _film(self, line: _Line) -> Iterator[Event]:
         due = [entry for entry in line.going if not (entry.open and self._books.find(entry.ask))]
@@ -227,7 +241,13 @@ class _Production:
                 self._books.note(entries[event.shot].ask, event)
                 again.remember(event.path, self._store.folder)
             elif isinstance(event, Failed):
-                self._books.note(entries[event.shot].ask, event)
+                self._fail(entries[event.shot], event)
+
+    def _fail(self, entry: _Entry, failure: Failed) -> None:
+        entry.failed = True
+        self._failures.append(failure)
+        if self._order.until == "file":
+            self._books.note(entry.ask, failure)
 
     def _run(self, line: _Line, shots: Sequence[Shot], until: Until) -> Iterator[Event]:
         """The cascade's events, and what was foretold beside what it took."""
@@ -242,22 +262,26 @@ class _Production:
                 yield Notice(summary(foretold))
             elif isinstance(event, PhaseEnded):
                 peak = max(peak, event.taken)
-            elif isinstance(event, Failed):
-                self._failures.append(event)
         if foretold is not None:
             yield Notice(compared(foretold, time.perf_counter() - begun, peak))
 
     # ----------------------------------------------------------------------------------------- stills to choose from
 
     def _choose(self, line: _Line) -> Iterator[Event]:
-        """Draw the candidates of all entries whose still is open, then let each be chosen."""
+        """Draw the candidates of all entries whose still is open, then let each be chosen. Some may have failed."""
         drawing = [entry for entry in line.entries if entry.open or self._order.until == "image"]
+        owners = {entry.candidate(n).id: entry for entry in drawing for n in range(1, entry.count + 1)}
         shots = [entry.candidate(number) for entry in drawing for number in range(1, entry.count + 1)]
-        yield from self._run(line, shots, "image")
+        failures: dict[int, Failed] = {}
+        for event in self._run(line, shots, "image"):
+            yield event
+            if isinstance(event, Failed):
+                failures[id(owners[event.shot])] = event
         for entry in drawing:
             stills = self._stills(line, entry)
-            entry.failed = not stills
-            if stills and entry.open:
+            if not stills and id(entry) in failures:
+                self._fail(entry, failures[id(entry)])
+            elif entry.open:
                 drawn = self._drawn(line, entry, stills)
                 yield drawn
                 entry.pick(list(stills)[self._chosen(drawn) - 1])
@@ -326,8 +350,7 @@ class _Production:
         first = self._failures[0]
         if asked == 1:
             return first.error
-        lost = len({failure.shot for failure in self._failures})
-        return BatchError(f"{lost} of {asked} shots failed, the others are made; "
+        return BatchError(f"{len(self._failures)} of {asked} shots failed, the others are made; "
                           f"the first: {first.phase}: {first.text}")  # fmt: skip
 
 

@@ -47,7 +47,7 @@ class Results:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The lines; one that a kill cut short says nothing."""
-        with contextlib.suppress(FileNotFoundError), self._file.open("rb") as file:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._file.open("rb") as file:
             for text in file:
                 with contextlib.suppress(ValueError):
                     line = json.loads(text)

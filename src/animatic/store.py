@@ -113,10 +113,11 @@ class Store:
         self, key: str, data: bytes, suffix: str, record: Mapping[str, Any], identity: bytes | None = None
     ) -> Artifact:
         """Store `data`. `identity`: what counts as its content, where that is not all of it. Raises OutputError."""
-        if self.hold is not None:
-            self.hold.add(key)
         folder = self._folder(key)
-        folder.mkdir(parents=True, exist_ok=True)
+        with files.reported(folder, OPTION):
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.hold is not None:
+                self.hold.add(key)
         sha = hashlib.sha256(data).hexdigest()
         digest = sha if identity is None else hashlib.sha256(identity).hexdigest()
         file = f"{key}{suffix}"
@@ -203,10 +204,10 @@ class Store:
         self._remarks.append(f"a damaged artifact is set aside in {aside} and made anew: {key[:12]}")
 
     def _note_use(self, key: str) -> None:
-        if self.hold is not None:
-            self.hold.add(key)
         about = self._folder(key) / f"{key}{RECORD}"
         with contextlib.suppress(OSError):  # A store that cannot be written is a store to read.
+            if self.hold is not None:
+                self.hold.add(key)
             if abs(time.time() - about.stat().st_mtime) > TOUCHED:
                 os.utime(about)
 
