@@ -145,15 +145,24 @@ def _seconds(arguments: Sequence[str]) -> float:
     return _usage(arguments)[0]
 
 
+LAUNCHER = """
+import json, os, sys, time
+nowhere = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_WRONLY, 0) for n in (1, 2)]
+begun = time.perf_counter()
+process = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.environ, file_actions=nowhere)
+_, status, usage = os.wait4(process, 0)
+print(json.dumps([time.perf_counter() - begun, usage.ru_maxrss * 1024, status]))
+"""
+"""A process counts in its children's peaks with what it had itself when it made them: this one is small."""
+
+
 def _usage(arguments: Sequence[str]) -> tuple[float, int]:
     """Wall seconds and peak resident bytes of a command."""
-    begun = time.perf_counter()
-    with open(os.devnull, "w") as nowhere:
-        process = subprocess.Popen([sys.executable, "-m", "animatic", *arguments], stdout=nowhere, stderr=nowhere)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = status
+    command = [sys.executable, "-c", LAUNCHER, "-m", "animatic", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds, peak, status = json.loads(done.stdout)
     assert status == 0, f"animatic {' '.join(arguments)} failed"
-    return time.perf_counter() - begun, usage.ru_maxrss * 1024
+    return seconds, peak
 
 
 def main() -> None:
@@ -164,9 +173,9 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
+        many, few = skipped(asked.made, folder / "many"), skipped(asked.made // 10, folder / "few")
         part = share(asked.shots, folder)
         found = hits(folder)
-        many, few = skipped(asked.made, folder / "many"), skipped(asked.made // 10, folder / "few")
         heap = large(asked.artifacts, folder, folder)
     print(f"{'the store in a batch of ' + str(asked.shots):44} {part['share']:8.2%}  (at most {MOST_SHARE:.0%})")
     for kind, seconds in found.items():

@@ -84,8 +84,8 @@ def test_a_still_is_chosen_and_its_choice_is_an_option_like_any_other(tmp_path: 
 def test_the_best_still_is_the_best_by_its_scores(tmp_path: Path) -> None:
     seen = made(tmp_path, stills=3, pick="best")
     (drawn,) = [event for event in seen if isinstance(event, Drawn)]
-    best = drawn.scores.index(max(drawn.scores)) + 1
-    assert clips(seen)[0].record["options"]["image.candidate"] == best and len(drawn.scores) == 3
+    assert drawn.best == drawn.scores.index(max(drawn.scores)) + 1 and len(drawn.scores) == 3
+    assert clips(seen)[0].record["options"]["image.candidate"] == drawn.best
     assert clips(made(tmp_path, stills=3, pick="best"))[0].hit
 
 

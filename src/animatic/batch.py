@@ -182,11 +182,12 @@ def _wish(row: Mapping[str, Any], defaults: Wish) -> Wish:
         said["stills"] = len(stills) if isinstance(stills, list) else _number("stills", stills)
     if "pick" in row:
         said["pick"] = row["pick"]
-    options = {column: value for column, value in row.items() if column in NAMES}
+    chosen = {column: value for column, value in row.items() if column in NAMES}
     name = said.pop("id", "")
     if name and not _ID.fullmatch(name):
         raise OptionError(f"id {name!r}: it names files, so give letters, digits and . + - _ only, at most 100")
-    return replace(defaults, **said, name=name, options={**defaults.options, **options})
+    options = {**defaults.options, **chosen} if chosen else defaults.options
+    return replace(defaults, **said, name=name, options=options)
 
 
 def _is(kind: type, column: str, value: Any) -> Any:

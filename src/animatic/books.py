@@ -100,5 +100,5 @@ class BatchBooks:
         told = {line["id"] for line in self._results}
         missing = sum(name not in told for name in self._names)
         path = self._folder / INDEX
-        files.write(path, "".join(sheet.page(self._title, self._results, missing)).encode())
+        files.write(path, (part.encode() for part in sheet.page(self._title, self._results, missing)))
         yield Sheet(path, len(self._names), len(self._failed))

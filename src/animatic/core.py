@@ -371,12 +371,16 @@ class Captioned(Event):
 
 @dataclass(frozen=True)
 class Drawn(Event):
-    """The stills of a shot among which one is to be chosen, as files, from candidate 1 on; with a scorer's scores."""
+    """The stills of a shot among which one is to be chosen, as files; with a scorer's scores, and which is best by it.
+
+    best  counted from 1; 0: somebody is asked
+    """
 
     shot: str
     prompt: str
     stills: tuple[Path, ...]
     scores: tuple[float, ...] = ()
+    best: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,8 +37,8 @@ PART = ".animatic-"
 """How the names of unfinished files begin."""
 
 
-def write(path: Path, data: bytes, option: str = "--out", flush: bool = True) -> None:
-    """Write `data` to `path`, atomically; what was there is replaced. Raises OutputError.
+def write(path: Path, data: bytes | Iterable[bytes], option: str = "--out", flush: bool = True) -> None:
+    """Write `data`, or its parts, to `path`, atomically; what was there is replaced. Raises OutputError.
 
     option  what an error advises to choose another folder with
     flush   whether to wait until the disk has it
@@ -108,7 +108,7 @@ def check_writable(folder: Path, need: int, option: str = "--out") -> None:
 
 
 @contextlib.contextmanager
-def _part(path: Path, data: bytes | Path, flush: bool = True) -> Iterator[Path]:
+def _part(path: Path, data: bytes | Path | Iterable[bytes], flush: bool = True) -> Iterator[Path]:
     """The bytes under a unique name beside `path`, until the block ends. Locked, by which `sweep` knows it is alive."""
     prefix = PART + path.name.encode()[:64].decode("utf-8", "ignore") + "-"
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".part")
@@ -119,7 +119,7 @@ def _part(path: Path, data: bytes | Path, flush: bool = True) -> Iterator[Path]:
             if isinstance(data, Path):
                 _clone(data, file)
             else:
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             if flush:
                 os.fsync(file.fileno())

@@ -65,9 +65,14 @@ def produce(groups: Sequence[Prepared], order: Order) -> Iterator[Event]:
     left = []
     everything = hashlib.sha256(str(order.out.absolute()).encode())
     for group in map(identified, groups):
-        line = [_Entry(*one, group, opened) for one in zip(group.shots, group.wishes, strict=True)]
-        everything.update("".join(entry.ask.entry for entry in line).encode())
-        if line := [entry for entry in line if order.until != "file" or not books.find(entry.ask)]:
+        line = []
+        for one in zip(group.shots, group.wishes, strict=True):
+            entry = _Entry(*one, group, opened)
+            ask = entry.ask
+            everything.update(ask.entry.encode())
+            if order.until != "file" or not books.find(ask):
+                line.append(entry)
+        if line:
             left.append((_of(group, line), line))
     # Of many clips, some: the disk may fill up midway and nothing is lost.
     sizes = [_clip_bytes(entry.shot) for _, line in left for entry in line[:SURE]]
@@ -297,18 +302,14 @@ class _Production:
 
     def _drawn(self, line: _Line, entry: _Entry, stills: dict[int, bytes]) -> Drawn:
         paths = tuple(self._written(entry, number, data) for number, data in stills.items())
-        scores: Sequence[float] = ()
-        if entry.wish.pick == "best":
-            pictures = [media.read_png(data) for data in stills.values()]
-            scores = scorer.scorer(entry.wish.scorer)(pictures, self._caption(line, entry))
-        return Drawn(entry.shot.id, entry.shot.prompt, paths, tuple(scores))
+        if entry.wish.pick != "best":
+            return Drawn(entry.shot.id, entry.shot.prompt, paths)
+        pictures = [media.read_png(data) for data in stills.values()]
+        best, scores = scorer.best(pictures, self._caption(line, entry), entry.wish.scorer)
+        return Drawn(entry.shot.id, entry.shot.prompt, paths, scores, best + 1)
 
     def _chosen(self, drawn: Drawn) -> int:
-        if drawn.scores:
-            return drawn.scores.index(max(drawn.scores)) + 1
-        if self._order.choose is None:
-            return 1
-        return self._order.choose(drawn)
+        return drawn.best or (self._order.choose(drawn) if self._order.choose else 1)
 
     def _written(self, entry: _Entry, number: int, data: bytes) -> Path:
         """A still's file in the output folder, for people to look at; never over another's."""

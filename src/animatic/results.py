@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from animatic import files
 from animatic.core import Clip, Failed, Shot
@@ -40,19 +40,32 @@ class Results:
 
     def settle(self, names: Iterable[str]) -> None:
         """One line a shot, the last that was said of it, in the order of `names`; others, below."""
-        last = {line["id"]: line for line in self}
-        order = dict.fromkeys((*names, *last))
-        lines = (json.dumps(last[name], ensure_ascii=False, separators=(",", ":")) for name in order if name in last)
-        files.write(self._file, "".join(f"{line}\n" for line in lines).encode())
+        places = [(line["id"], place) for place, line in self._lines()]
+        last = dict(places)
+        order = [name for name in dict.fromkeys((*names, *last)) if name in last]
+        if order != [name for name, _ in places]:
+            with files.reported(self._file), self._file.open("rb") as file:
+                files.write(self._file, (_line_at(file, last[name]) for name in order))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The lines; one that a kill cut short says nothing."""
+        """The lines, one by one; one that a kill cut short says nothing."""
+        return (line for _, line in self._lines())
+
+    def _lines(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Each line, and where in the file it begins."""
+        place = 0
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._file.open("rb") as file:
             for text in file:
                 with contextlib.suppress(ValueError):
                     line = json.loads(text)
                     if isinstance(line, dict) and "id" in line and "status" in line:
-                        yield line
+                        yield place, line
+                place += len(text)
+
+
+def _line_at(file: BinaryIO, place: int) -> bytes:
+    file.seek(place)
+    return file.readline().rstrip(b"\n") + b"\n"
 
 
 def completed(shot: Shot, clip: Clip, signature: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import math
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +22,9 @@ Result = Mapping[str, Any]
 
 SMALL = 256
 """Pixels. A clip narrower than this is enlarged by a whole number, pixels staying squares."""
+CHUNK = 60
+"""Cards that a browser lays out together, once they are near. A multiple of every number of columns there can be, up
+to 6, so that no row is left short; one grid of 10,000 took ten times as long to scroll."""
 LONG = 160
 """Characters. Texts longer than this are folded to a few lines."""
 _WIDE = '<div class="wide">'
@@ -47,19 +50,29 @@ class _Tally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
 
-def page(title: str, results: Iterable[Result], missing: int = 0) -> str:
-    """The page, to be written beside the media that the results name. Goes through `results` once.
+def page(title: str, results: Iterable[Result], missing: int = 0) -> Iterator[str]:
+    """The page part by part, to be written beside the media that the results name. Goes through `results` twice.
 
     results   lines of a batch's `results.jsonl`; one whose status is not "completed" is shown as failed
     missing   how many clips are not made yet
     """
-    tally, cards = _Tally(), []
+    tally = _Tally()
     for result in results:
         tally.add(result)
-        cards.append(_card(result))
-    empty = "" if cards else '<p class="empty">No clip is made yet.</p>\n'
-    body = f'{_header(title, tally, missing)}{_tools(tally)}<main class="grid">\n{"".join(cards)}</main>\n{empty}'
-    return f"{_head(title)}<body>\n{body}{_FOOTER}<script>{_SCRIPT}</script>\n</body>\n</html>\n"
+    yield f"{_head(title)}<body>\n{_header(title, tally, missing)}{_tools(tally)}<main>\n"
+    yield from _rows(map(_card, results))
+    yield f"</main>\n{_FOOTER}<script>{_SCRIPT}</script>\n</body>\n</html>\n"
+
+
+def _rows(cards: Iterator[str]) -> Iterator[str]:
+    empty = True
+    while some := list(itertools.islice(cards, CHUNK)):
+        yield '<section class="rows">\n'
+        yield from some
+        yield "</section>\n"
+        empty = False
+    if empty:
+        yield '<p class="empty">No clip is made yet.</p>\n'
 
 
 def _head(title: str) -> str:
@@ -134,21 +147,20 @@ def _card(result: Result) -> str:
 
 
 def _film(result: Result, name: str) -> str:
-    """The still, and over it the film, which is not loaded before it is to play; without script a link to it.
+    """The still as a link to the film; the script plays it in place, in a `<video>` made when it is to play.
 
-    The still is an image of its own: browsers load every `poster` at once, but an image only when it is near.
+    Ten thousand of them in the page took a browser 20 s to open, and each would load its poster at once; an image
+    waits until it is near.
     """
     clip, still, size = _path(result.get("clip")), _path(result.get("still")), _size(result)
     if not (clip or still):
         return '<p class="film none">no film</p>\n'
     sides = f' width="{size[0]}" height="{size[1]}"' if size else ""
     style = f' style="--w:{size[0]};--h:{size[1]}"' if size else ""
-    crisp = " crisp" if size and size[0] < SMALL else ""
-    image = f'<img src="{still}" alt="" loading="lazy" decoding="async"{sides}>' if still else ""
-    if not clip:
-        return f'<a class="film{crisp}" href="{still}" aria-label="Still of {_text(name)}"{style}>{image}</a>\n'
-    video = f'<video src="{clip}" loop muted playsinline preload="none" tabindex="-1"{sides}></video>'
-    return f'<a class="film{crisp}" href="{clip}" aria-label="Play {_text(name)}"{style}>{image}{video}</a>\n'
+    kind = "film" + (" plays" if clip else "") + (" crisp" if size and size[0] < SMALL else "")
+    image = f'<img src="{still}" alt="" loading="lazy" decoding="async"{sides}>' if still else "<i></i>"
+    label = f"{'Play' if clip else 'Still of'} {_text(name)}"
+    return f'<a class="{kind}" href="{clip or still}" aria-label="{label}"{style}>{image}</a>\n'
 
 
 def _error(result: Result) -> str:
@@ -186,7 +198,7 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
         yield "size", f"{size[0]}×{size[1]}"
     frames, fps = _number(result.get("frames")), _number(result.get("fps"))
     if frames and fps:
-        yield "length", f"{frames / fps:.1f} s, {frames:.0f} frames"
+        yield "frames", f"{frames:.0f} in {frames / fps:.1f} s"
     if seconds := list(_seconds(result)):
         parts = ", ".join(f"{stage} {duration(value)}".replace(" ", "\u00a0") for stage, value in seconds)
         yield "made in", f"{duration(sum(value for _, value in seconds))}: {parts}"
@@ -239,7 +251,7 @@ def _number(value: object) -> float | None:
     """The number, if it is one that can be shown."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return float(value) if math.isfinite(value) and abs(value) < 1e12 else None
+    return float(value) if abs(value) < 1e12 else None
 
 
 def _size(result: Result) -> tuple[int, int] | None:
@@ -275,7 +287,7 @@ _STYLE = """
 --cream:#f6efe4;--sand:#cac0b2;--umber:#9c9184;--tag:#332716;--bad:#f0947c;--badground:#2e1a15;
 --s0:#8c8174;--s1:#7d9c90;--s2:#e2a458;--s3:#b5694a}
 @media(prefers-color-scheme:light){:root{--ground:#f8f3ea;--panel:#fffdf9;--well:#ece4d7;--hairline:#ddd2c2;
---accent:#8a5410;--cream:#221c17;--sand:#4c4339;--umber:#716557;--tag:#f7e5c8;--bad:#a0321b;--badground:#fbe9e3;
+--accent:#8a5410;--cream:#221c17;--sand:#4c4339;--umber:#6d6153;--tag:#f7e5c8;--bad:#a0321b;--badground:#fbe9e3;
 --s0:#a89c8d;--s1:#5f8578;--s2:#cf8a35;--s3:#a3583a}}
 *{box-sizing:border-box}
 html{scroll-padding-top:5rem;-webkit-text-size-adjust:100%}
@@ -317,24 +329,26 @@ legend{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50
 background:var(--panel);color:var(--cream);font:inherit;font-size:.875rem}
 #filter::placeholder{color:var(--umber);opacity:1}
 output{color:var(--umber);font-size:.875rem}
-.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,290px),1fr));gap:22px;align-items:start}
+.rows,main.narrow,.tools:has(#show-failed:checked,#show-remarked:checked)~main{display:grid;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,290px),1fr));gap:22px;align-items:start}
+.rows{margin-bottom:22px;content-visibility:auto;contain-intrinsic-size:auto 8000px}
+main.narrow .rows,.tools:has(#show-failed:checked,#show-remarked:checked)~main .rows{display:contents}
 .card{display:flex;flex-direction:column;min-width:0;padding:0 16px 14px;border:1px solid var(--hairline);
-border-radius:12px;background:var(--panel);overflow:hidden;content-visibility:auto;contain-intrinsic-size:auto 520px}
+border-radius:12px;background:var(--panel);overflow:hidden}
 .card:target{border-color:var(--accent)}
-body:has(#show-failed:checked) .card:not(.failed),body:has(#show-remarked:checked) .card:not(.remarked){display:none}
+.tools:has(#show-failed:checked)~main .card:not(.failed),
+.tools:has(#show-remarked:checked)~main .card:not(.remarked){display:none}
 .film{position:relative;display:grid;place-items:center;margin:0 -16px;background:var(--well);overflow:hidden}
 .film:focus-visible{outline-offset:-3px}
 .film>*{grid-area:1/1;display:block;width:100%;height:auto;max-height:78vh;object-fit:contain;
 aspect-ratio:var(--w,3)/var(--h,2)}
 .film.crisp{padding:10px 0}
 .film.crisp>*{image-rendering:pixelated;width:100%;width:max(round(down,100%,calc(var(--w)*1px)),min(100%,calc(var(--w)*1px)))}
-.film video{opacity:0}
-.film video.on{opacity:1}
-.film:has(video)::after{content:"";position:absolute;right:14px;bottom:14px;width:34px;height:34px;border-radius:50%;
-background:#171412b8;box-shadow:0 0 0 1px #f6efe455;transition:opacity .15s}
-.film:has(video)::before{content:"";position:absolute;z-index:1;right:24px;bottom:24px;border:solid transparent;
-border-width:7px 0 7px 11px;border-left-color:#f6efe4;transition:opacity .15s}
-.film:has(.on)::before,.film:has(.on)::after{opacity:0}
+.plays::after{content:"";position:absolute;right:14px;bottom:14px;width:34px;height:34px;border-radius:50%;
+background:#171412b8;box-shadow:0 0 0 1px #f6efe455}
+.plays::before{content:"";position:absolute;z-index:1;right:24px;bottom:24px;border:solid transparent;
+border-width:7px 0 7px 11px;border-left-color:#f6efe4}
+.playing::before,.playing::after{display:none}
 .none{margin-top:0;padding:56px 16px;color:var(--umber)}
 .error{margin:0 -16px;padding:16px;background:var(--badground);border-bottom:1px solid var(--hairline)}
 .error b{color:var(--bad);font-size:.8125rem;letter-spacing:.04em}
@@ -364,24 +378,27 @@ footer{margin-top:48px;padding-top:18px;border-top:1px solid var(--hairline);fon
 footer p{margin:0 0 8px;max-width:72ch}
 footer b{color:var(--sand);font-weight:600}
 footer .mark{color:var(--accent);font-size:1.05rem}
-@media(max-width:560px){.grid{gap:18px}.tools{gap:8px}#filter{flex:1 1 100%}}
-@media print{.tools{display:none}.card{content-visibility:visible;break-inside:avoid}}
+@media(max-width:970px){.rows{contain-intrinsic-size:auto 16000px}}
+@media(max-width:660px){.rows{contain-intrinsic-size:auto 32000px}.tools{gap:8px}#filter{flex:1 1 100%}}
+@media print{.tools{display:none}.rows{content-visibility:visible}.card{break-inside:avoid}}
 """
 
 # A film plays while the mouse is over it or the keyboard is at it, and on a tap; a click or Enter follows its link.
 _SCRIPT = """
 (()=>{
 const on=(what,act)=>document.addEventListener(what,act,true),calm=matchMedia('(prefers-reduced-motion: reduce)');
-const film=e=>e.target instanceof Element?e.target.closest('.film'):null,video=f=>f&&f.querySelector('video');
-let now=null;
-const stop=v=>{if(v){v.pause();v.classList.remove('on');v.currentTime=0;if(v===now)now=null}};
-const play=v=>{if(v&&v!==now){stop(now);now=v;v.play().catch(()=>{})}};
-on('playing',e=>{if(e.target===now)now.classList.add('on')});
-on('pointerover',e=>{if(e.pointerType==='mouse'&&!calm.matches)play(video(film(e)))});
-on('pointerout',e=>{const f=film(e);if(e.pointerType==='mouse'&&f&&!f.contains(e.relatedTarget))stop(video(f))});
-on('focusin',e=>{const f=film(e);if(f&&f.matches(':focus-visible')&&!calm.matches)play(video(f))});
-on('focusout',e=>stop(video(film(e))));
-on('click',e=>{const v=video(film(e));if(v&&e.pointerType==='touch'){e.preventDefault();v===now?stop(v):play(v)}});
+const film=e=>e.target instanceof Element?e.target.closest('.plays'):null;
+let now=null,video=null;
+const stop=()=>{if(!now)return;video.pause();video.removeAttribute('src');video.load();video.remove();
+now.classList.remove('playing');now=video=null};
+const play=f=>{if(!f||f===now)return;stop();now=f;video=document.createElement('video');
+Object.assign(video,{loop:true,muted:true,playsInline:true,poster:f.querySelector('img')?.src??'',src:f.href});
+f.classList.add('playing');f.append(video);video.play().catch(()=>{})};
+on('pointerover',e=>{if(e.pointerType==='mouse'&&!calm.matches)play(film(e))});
+on('pointerout',e=>{const f=film(e);if(e.pointerType==='mouse'&&f&&f===now&&!f.contains(e.relatedTarget))stop()});
+on('focusin',e=>{const f=film(e);if(f&&f.matches(':focus-visible')&&!calm.matches)play(f)});
+on('focusout',e=>{if(now&&film(e)===now)stop()});
+on('click',e=>{const f=film(e);if(f&&e.pointerType==='touch'){e.preventDefault();f===now?stop():play(f)}});
 const field=document.getElementById('filter'),found=document.getElementById('found');
 if(!field)return;
 field.hidden=false;
@@ -390,7 +407,9 @@ const narrow=()=>{
 texts??=cards.map(card=>card.textContent.toLowerCase());
 const words=field.value.toLowerCase().split(/\\s+/);let count=0;
 cards.forEach((card,n)=>{const fits=words.every(word=>texts[n].includes(word));card.hidden=!fits;count+=fits});
-found.textContent=field.value.trim()?count+' of '+cards.length:''};
+const narrowed=!!field.value.trim();
+document.querySelector('main').classList.toggle('narrow',narrowed);
+found.textContent=narrowed?count+' of '+cards.length:''};
 field.addEventListener('input',()=>{clearTimeout(timer);timer=setTimeout(narrow,120)});
 if(field.value)narrow()
 })()

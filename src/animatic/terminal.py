@@ -63,10 +63,14 @@ def watch(events: Iterable[Event], console: Console) -> list[Clip]:
             if not live.is_started:
                 live.start()
             picture.see(event)
-            _say(event, live.console)
+            if not (isinstance(event, Clip) and picture.alone):
+                _say(event, live.console)
             if isinstance(event, Drawn):
                 live.stop()  # Somebody may be asked now, in this terminal.
         picture.preview = None
+    if picture.alone:  # The only clip is the last word; of many, each is told as it comes.
+        for clip in picture.clips:
+            _say(clip, console)
     return picture.clips
 
 
@@ -89,9 +93,8 @@ def _say(event: Event, console: Console) -> None:
         case Sketch(path=path):
             how = f"edit it, then: animatic make -f {path}"
             console.print(Text.assemble(("→ ", DONE), (str(path), "bold"), f"  {how}"), soft_wrap=True)
-        case Drawn(scores=scores, stills=stills) if scores:
-            best = stills[scores.index(max(scores))]
-            console.print(Text(f"of {len(stills)} stills the best is {best}", QUIET), soft_wrap=True)
+        case Drawn(best=best, stills=stills) if best:
+            console.print(Text(f"of {len(stills)} stills the best is {stills[best - 1]}", QUIET), soft_wrap=True)
         case _:
             pass
 
@@ -136,6 +139,10 @@ class Picture:
     remaining: Remaining | None = None
     spinner: Spinner = field(default_factory=lambda: Spinner("dots", style=ACCENT))
 
+    @property
+    def alone(self) -> bool:
+        return self.shots == 1
+
     def see(self, event: Event) -> None:
         if self.remaining is not None:
             self.remaining.note(event)
@@ -176,7 +183,7 @@ class Picture:
         for stage, line in self.lines.items():
             grid.add_row(*self._row(stage, line, now))
         if self.shots > 1 and self.remaining is not None:
-            left = self.remaining.left(now)
+            left = self.remaining.left(now) if self.written < self.shots else None
             grid.add_row(Text("Σ", QUIET), Text("shots"), Text(f"{self.written} of {self.shots} done"),
                          ProgressBar(self.shots, self.written, width=24, complete_style=ACCENT), Text(""),
                          Text("" if left is None else f"{clock(left)} left", QUIET))  # fmt: skip
