@@ -132,3 +132,15 @@ def test_the_store_is_listed_verified_and_collected(
     for wrong, says in ((["--keep", "lots"], "no amount of memory"), (["--older-than", "long"], "write such as 30d")):
         code, _, err = cli_run([*store, "gc", *wrong], capsys, monkeypatch)
         assert code == 2 and says in err
+
+
+def test_a_read_only_store_still_tells_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path)
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    store = str(tmp_path / "store")
+    honest = Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda self, **how: refused() if store in str(self) else honest(self, **how))
+    assert clips(made(tmp_path))[0].hit

@@ -36,7 +36,7 @@ class Books(Protocol):
         """Whether a shot has its clip already."""
 
     def told(self) -> Iterator[Event]:
-        """What was found."""
+        """What was found since it was told last."""
 
     def note(self, ask: Ask, event: Clip | Failed) -> None:
         """A shot has its clip now, or has failed."""
@@ -78,6 +78,7 @@ class BatchBooks:
         files.sweep(folder)
         self._made = self._results.made()
         self._names: dict[str, bool] = {}
+        self._told = False
         self._failed: set[str] = set()
 
     def find(self, ask: Ask) -> bool:
@@ -86,7 +87,9 @@ class BatchBooks:
         return found
 
     def told(self) -> Iterator[Event]:
-        yield Notice(f"{sum(self._names.values()):,} of {len(self._names):,} shots are made already")
+        if not self._told:
+            yield Notice(f"{sum(self._names.values()):,} of {len(self._names):,} shots are made already")
+        self._told = True
 
     def note(self, ask: Ask, event: Clip | Failed) -> None:
         if isinstance(event, Clip):

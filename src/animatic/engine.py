@@ -159,6 +159,11 @@ class _Job:
         """The phases that the goals of the shots that did not fail still need, by identity."""
         return {id(phase) for phase in self.store.missing(goal for goal in self._goals if not self._lost(goal))}
 
+    def needs(self, phase: Phase) -> bool:
+        """Whether a phase's own shot still needs it: another process may have made all of it meanwhile."""
+        goals = [goal for goal in self._goals if goal.shot.id == phase.shot.id]
+        return any(one is phase for one in self.store.missing(goals))
+
     def left(self, plan: Plan) -> list[Phase]:
         """The phases of a plan that are still to be run."""
         needed = self.needed()
@@ -302,6 +307,8 @@ class _Errand:
         claims.callback(claim.release)
         if self._store.get(key) is not None:
             return _hit(phase)
+        if not self._job.needs(phase):
+            return None
         checkpoint = self._store.checkpoint(key, self._engine.environment) if phase.verb == "denoise" else None
         return Work(phase, inputs, checkpoint)
 

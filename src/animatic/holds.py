@@ -33,7 +33,8 @@ class Hold:
         self._keys.add(key)
 
     def finish(self) -> None:
-        self.file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Where it cannot be removed, it cannot have been made.
+            self.file.unlink(missing_ok=True)
 
 
 class Holds:

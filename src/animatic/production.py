@@ -5,6 +5,7 @@ The one place where the cascade meets an engine. Torch is imported when somethin
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -17,7 +18,7 @@ from typing import Any
 from animatic import again, credential, files, media, pipeline, scorer, sketch, store
 from animatic.books import Ask, BatchBooks, Books, Shelf
 from animatic.core import Clip, Drawn, Event, Failed, Notice, Phase, PhaseEnded, Plan, Planned, Shot, Sketch
-from animatic.errors import BatchError, OptionError
+from animatic.errors import BatchError, OptionError, OutputError
 from animatic.outlook import Outlook, compared, summary
 from animatic.outputs import Outputs, stem
 from animatic.pipeline import Until
@@ -203,16 +204,15 @@ class _Production:
         making = self._order.until == "file"
         if making:
             yield from self._books.told()
-        closing: list[Event] = []
         try:
             for line in self._lines:
                 yield from self._make(line)
-            if not making:
-                yield self._sketch()
-        finally:
-            # A batch that was stopped midway shows on its sheet what there is.
-            closing += self._books.close() if making else ()
-        yield from closing
+        except BaseException:
+            # A batch that was stopped midway shows on its sheet what there is, if the disk has room for it.
+            with contextlib.suppress(OutputError):
+                list(self._books.close() if making else ())
+            raise
+        yield from self._books.close() if making else [self._sketch()]
         if self._failures:
             raise self._error()
         if self._store.hold is not None:
@@ -238,7 +238,7 @@ class _Production:
 
     def _film(self, line: _Line) -> Iterator[Event]:
         due = [entry for entry in line.going if not (entry.open and self._books.find(entry.ask))]
-        yield from self._books.told() if any(entry.open for entry in line.going) else ()
+        yield from self._books.told()
         entries = {entry.shot.id: entry for entry in due}
         for event in self._run(line, [entry.shot for entry in due], "file"):
             yield event
@@ -309,7 +309,8 @@ class _Production:
         return Drawn(entry.shot.id, entry.shot.prompt, paths, scores, best + 1)
 
     def _chosen(self, drawn: Drawn) -> int:
-        return drawn.best or (self._order.choose(drawn) if self._order.choose else 1)
+        asking = self._order.choose if self._order.until == "file" else None
+        return drawn.best or (asking(drawn) if asking else 1)
 
     def _written(self, entry: _Entry, number: int, data: bytes) -> Path:
         """A still's file in the output folder, for people to look at; never over another's."""

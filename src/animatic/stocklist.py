@@ -49,7 +49,7 @@ def verified(store: Store, console: Console) -> None:
 
 def collected(store: Store, keep: int | None, older: float | None, abandon: bool) -> RenderableType:
     """Collect, and say what was done."""
-    store.open()
+    store.open(need=0)  # Collecting is what helps where there is no room.
     if abandon:
         store.holds.abandon()
     done = inventory.collect(store, keep, older)

@@ -62,10 +62,10 @@ class Store:
         self._keys: dict[int, tuple[Phase, str]] = {}
         self._remarks: list[str] = []
 
-    def open(self) -> Store:
-        """Make its folders, and see that it can be written. Raises OutputError."""
+    def open(self, need: int = 1 << 20) -> Store:
+        """Make its folders, and see that `need` bytes can be written. Raises OutputError."""
         for name in (ARTIFACTS, CLAIMS, STATES, HOLDS):
-            files.check_writable(self.folder / name, need=1 << 20, option=OPTION)
+            files.check_writable(self.folder / name, need, OPTION)
         return self
 
     # ------------------------------------------------------------------------------------------------- names
