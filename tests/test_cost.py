@@ -432,7 +432,7 @@ def test_stills_are_anchored(preset: str) -> None:
 
 
 @pytest.mark.parametrize("preset", ["flux-cogvideox", "glm-cogvideox", "small", "pocket"])
-@pytest.mark.parametrize(("prompt", "tokens"), [(900, 1), (40, 2), (300, 6)])
+@pytest.mark.parametrize(("prompt", "tokens"), [(900, 1), (40, 2), pytest.param(300, 6, marks=pytest.mark.slow)])
 def test_paragraphs_are_written(preset: str, prompt: int, tokens: int) -> None:
     spec, configs = known(preset, "refine")
     dtype = getattr(torch, spec.dtype)

@@ -121,6 +121,7 @@ def test_places_are_aligned_in_order_and_apart(sizes: list[tuple[str, int]], ite
     st.sampled_from([1, 7, 64, 1000, 4096, 8 << 20]),
 )
 @CASES
+@pytest.mark.slow
 def test_filling_puts_every_byte_in_its_place(tmp_path: Path, files, random, threads: int, chunk: int) -> None:  # type: ignore[no-untyped-def]
     if chunk < 64:
         files = [[(dtype, n % 50 * 8) for dtype, n in file] for file in files]
@@ -142,6 +143,7 @@ def test_filling_puts_every_byte_in_its_place(tmp_path: Path, files, random, thr
     st.lists(st.sampled_from([64, 100, 1000, 4096]), min_size=1, max_size=5),
 )
 @CASES
+@pytest.mark.slow
 def test_chunks_are_all_bytes_in_order_between_elements(tmp_path: Path, sizes, random, threads, ring) -> None:  # type: ignore[no-untyped-def]
     tensors = write(tmp_path / "x.safetensors", sizes)
     random.shuffle(tensors)
