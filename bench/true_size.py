@@ -176,7 +176,7 @@ def _by_animatic(
 
 def _give(one: pipeline.Cascade, store: Store) -> None:
     """Put the caption and the still into the store: the models that would make them are not on this disk now."""
-    pipeline._give(one, store)
+    pipeline.give(one, store)
     if one.shot.caption is not None:
         key, text = store.key(one.caption), one.shot.caption
         assert key is not None

@@ -162,6 +162,25 @@ def test_a_shot_that_fails_does_not_stop_the_others(rig: Rig, tmp_path: Path, mo
     assert made(seen) == ["image.decode", "video.anchor", "video.denoise", "video.decode"]
 
 
+def test_a_film_that_cannot_be_written_is_its_own_shots_failure(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = pipeline.encoded
+
+    def dishonest(results: Any, frames: Path) -> Any:
+        if results.shot.seed == 1:
+            raise ValueError("a bad day")
+        return honest(results, frames)
+
+    monkeypatch.setattr(pipeline, "encoded", dishonest)
+    asked = [shot("a red boat", seed=n) for n in (1, 2)]
+    seen = list(events(rig, asked, tmp_path))
+    assert [(e.phase, e.text) for e in seen if isinstance(e, Failed)] == [("file.write", "ValueError: a bad day")]
+    assert [e.shot for e in seen if isinstance(e, Clip)] == [asked[1].id]
+    monkeypatch.undo()
+    assert made(list(events(rig, asked, tmp_path))) == []
+
+
 def test_a_full_disk_stops_with_its_name_and_the_batch_goes_on_later(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

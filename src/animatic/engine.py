@@ -40,7 +40,7 @@ from animatic.core import (
     Step,
 )
 from animatic.device import Cpu, Device
-from animatic.errors import AnimaticError, CapacityError, OutputError, WeightsError
+from animatic.errors import CapacityError, OutputError, WeightsError, in_a_line
 from animatic.estimate import Estimator
 from animatic.lockstep import lockstep
 from animatic.models import family
@@ -222,14 +222,16 @@ class _Errand:
         if self._now is None:
             raise error
         doomed = self.doing()
-        for phase in self._now.phases:
-            if (phase.name, id(phase.shot.options)) in doomed and phase.shot.id not in self._job.failed:
+        lost = [one for one in self._now.phases if (one.name, id(one.shot.options)) in doomed]
+        if not lost:
+            raise error
+        for phase in lost:
+            if phase.shot.id not in self._job.failed:
                 yield self._failed(phase, error)
 
     def _failed(self, phase: Phase, error: Exception) -> Failed:
         self._job.failed.add(phase.shot.id)
-        first = next(iter(str(error).splitlines()), "") or type(error).__name__
-        return Failed(phase.shot.id, phase.name, first if isinstance(error, AnimaticError) else _named(error), error)
+        return Failed(phase.shot.id, phase.name, in_a_line(error), error)
 
     def learn(self, error: torch.OutOfMemoryError) -> str:
         """Put what was measured into the estimate, and say in a clause what happened."""
@@ -394,12 +396,6 @@ class _Meter:
 
 def _hit(phase: Phase) -> PhaseEnded:
     return PhaseEnded(phase.name, phase.shot.id, 0.0, 0, hit=True)
-
-
-def _named(error: Exception) -> str:
-    """A library's error in one line: its kind, and what it says first."""
-    first = next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {first[:300]}".rstrip(": ")
 
 
 def _owner(phase: Phase) -> _Name:

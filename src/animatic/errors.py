@@ -65,6 +65,12 @@ class BatchError(AnimaticError):
     exit_code = 6
 
 
+def in_a_line(error: Exception) -> str:
+    """What an error says, in one line; of a library's, also its kind."""
+    first = next(iter(str(error).splitlines()), "")[:300]
+    return first if isinstance(error, AnimaticError) and first else f"{type(error).__name__}: {first}".rstrip(": ")
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A clause that helps with a misspelt name: the nearest known one, else all of them."""
     names = sorted(known)

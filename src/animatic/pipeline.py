@@ -35,7 +35,7 @@ from animatic.core import (
     Subset,
     stage_seed,
 )
-from animatic.errors import PresetError, WeightsError
+from animatic.errors import OutputError, PresetError, WeightsError, in_a_line
 from animatic.outputs import Outputs, Results, encoded
 from animatic.parts import component
 from animatic.place import Capacity, Demand
@@ -317,7 +317,7 @@ class _Making:
 
     def run(self) -> Iterator[Event]:
         for one in self._every:
-            _give(one, self._store)
+            yield from self._or_failed(one, one.still.name, self._give)
         yield from self._deliver()
         while needed := self._needed():
             if due := self._due(needed):
@@ -384,8 +384,22 @@ class _Making:
                 if self._store.artifact(one.goal(self._until)):
                     del self._waiting[id(one)]
             elif self._store.artifact(one.clip) or self._store.artifact(one.frames):
-                yield from self._write(one)
-                del self._waiting[id(one)]
+                yield from self._or_failed(one, one.clip.name, self._write)
+                self._waiting.pop(id(one), None)
+
+    def _or_failed(self, one: Cascade, phase: str, do: Callable[[Cascade], Iterator[Event]]) -> Iterator[Event]:
+        """Do something for one shot; what goes wrong with it is this shot's failure alone, but for a full disk."""
+        try:
+            yield from do(one)
+        except OutputError:
+            raise
+        except Exception as error:
+            del self._waiting[id(one)]
+            yield Failed(one.shot.id, phase, in_a_line(error), error)
+
+    def _give(self, one: Cascade) -> Iterator[Event]:
+        give(one, self._store)
+        yield from ()
 
     def _captioned(self, one: Cascade) -> Iterator[Event]:
         if one.shot.id in self._told or not (made := self._store.artifact(one.caption)):
@@ -445,7 +459,7 @@ class _Making:
                 self._store.drop(aid)
 
 
-def _give(one: Cascade, store: Store) -> None:
+def give(one: Cascade, store: Store) -> None:
     """Put a still by the user's hand into the store: read in full and encoded anew."""
     if one.shot.still is not None and store.artifact(one.still) is None:
         key = store.key(one.still)
