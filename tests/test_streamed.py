@@ -120,8 +120,8 @@ def test_each_block_comes_once_for_all_shots(tinies: Checkpoints, monkeypatch: p
     monkeypatch.setattr(Reader, "fill", lambda self, places, *rest: (read.append(1), fill(self, places, *rest)))
     for _ in lockstep([partial(flux_shot, module, seed, 5) for seed in range(3)]):
         pass
-    # Four blocks in five steps, and the one that was fetched for a sixth.
-    assert len(read) == 4 * 5 + 1
+    # Four blocks in five steps, and the one for a sixth, whose fetching may only have been ordered yet.
+    assert len(read) in (4 * 5, 4 * 5 + 1)
     residency.close()
 
 
