@@ -183,6 +183,15 @@ def test_a_batch_leaves_clips_results_and_a_sheet_and_does_nothing_twice(boats: 
 
 
 @pytest.mark.slow
+def test_a_clip_whose_note_is_lost_is_noted_and_not_written_twice(boats: Path, tmp_path: Path) -> None:
+    run(boats, tmp_path)
+    out = tmp_path / "out/boats"
+    (out / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines(out)[1:]))
+    run(boats, tmp_path)
+    assert len(list(out.glob("*.mp4"))) == 3 and len(lines(out)) == 3
+
+
+@pytest.mark.slow
 def test_shards_are_disjoint_and_together_everything(boats: Path, tmp_path: Path) -> None:
     clips = [
         {Path(e.path).name for e in run(boats, tmp_path, shard=(part, 2)) if isinstance(e, Clip)} for part in (1, 2)

@@ -84,7 +84,9 @@ class LocalEngine:
     def environment(self) -> str:
         """What the bits of a result may depend on besides its key: a denoising is not gone on with elsewhere."""
         versions = (torch.__version__, diffusers.__version__, transformers.__version__)
-        return " ".join((self._budget.device, str(self._device.torch), *versions))
+        # On the CPU, how a sum is divided among threads decides its last bits.
+        threads = f"{torch.get_num_threads()} threads" if self._device.unified else ""
+        return " ".join((self._budget.device, str(self._device.torch), threads, *versions))
 
     @property
     def capacity(self) -> Capacity:

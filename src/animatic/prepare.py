@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -142,7 +143,9 @@ def _needless(prepared: Prepared) -> set[ModelStage]:
 
 def _environment(budget: Budget) -> str:
     versions = (importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers"))
-    return " ".join((budget.device, *versions))
+    # On the CPU, how a sum is divided among threads decides its last bits.
+    threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count())) if budget.capacity.unified else ""
+    return " ".join((budget.device, threads, *versions))
 
 
 def fits(preset: Preset, budget: Budget, history: History) -> bool:
