@@ -422,10 +422,10 @@ class _Making:
         assert key is not None
         with self._store.claims.held(key):
             film = self._store.get(key) or self._film(key, one, results)
-        self._store.drop(one.frames)  # Bulky, and quickly made again.
-        # A kill may have come between the clip's files and the note that they are there.
-        there = self._outputs.find(one.shot, results.signature)
-        clip = there or self._outputs.write(results, film, self._ledger.of(one, film))
+            self._store.drop(one.frames)  # Bulky, and quickly made again.
+            # They may be there: of another process, or of one that was killed before it noted them.
+            there = self._outputs.find(one.shot, results.signature)
+            clip = there or self._outputs.write(results, film, self._ledger.of(one, film))
         seconds = time.perf_counter() - begun
         yield PhaseEnded("file.write", one.shot.id, seconds, 0)
         yield StageEnded("file", seconds)
