@@ -11,9 +11,7 @@ turns. Prints a table and writes bench/results/loader.json.
 from __future__ import annotations
 
 import argparse
-import datetime
 import gc
-import json
 import os
 import statistics
 import tempfile
@@ -23,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -33,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from animatic import reader, weights
+from bench import report
 
-RESULTS = Path(__file__).parent / "results"
 OURS, RING = "our reader, into an arena", "our reader, through a ring"
 STOCK, FILE = "from_pretrained", "safetensors load_file"
 RAW, PLAIN = "pread, the same memory", "pread, small pages"
@@ -197,10 +194,7 @@ def main() -> None:
     console.print(table(rates, nbytes, count))
     for state, share in shares.items():
         console.print(f"{state}: {share:.2f} of a raw read (at least {LEAST_SHARE})")
-    report: dict[str, Any] = {
-        "command": f"python -m bench.loader --rounds {options.rounds} --gib {options.gib}",
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, no GPU",
+    figures = {
         "versions": {name: version(name) for name in ("torch", "diffusers", "safetensors")},
         "bytes": nbytes,
         "shards": count,
@@ -211,7 +205,7 @@ def main() -> None:
         "share_of_raw": shares,
         "runs": runs,
     }
-    (RESULTS / "loader.json").write_text(json.dumps(report, indent=1) + "\n")
+    report.write("loader", f"python -m bench.loader --rounds {options.rounds} --gib {options.gib}", figures)
 
 
 def table(rates: dict[str, dict[str, float]], nbytes: int, count: int) -> Table:

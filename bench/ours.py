@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from animatic import device, media, pipeline
+from animatic import device, making, media, pipeline
 from animatic.budget import LIBRARIES
 from animatic.engine import LocalEngine
 from animatic.outputs import Outputs
@@ -35,7 +35,7 @@ def make(prepared: Prepared, folder: Path) -> tuple[list[dict[str, str]], dict[s
     digests: dict[str, dict[str, str]] = {}
     phases: dict[str, float] = {}
     loads: dict[str, float] = {}
-    for event in pipeline.run(prepared.shots, prepared.models, engine, store, out):
+    for event in making.run(prepared.shots, prepared.models, engine, store, out):
         fields = event.as_dict()
         if event.kind == "phase_ended":
             phases[fields["phase"]] = phases.get(fields["phase"], 0.0) + fields["seconds"]

@@ -10,16 +10,12 @@ a table and writes bench/results/overhead.json.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +26,8 @@ from animatic.outputs import Outputs
 from animatic.prepare import Prepared, Wish, prepare, ready
 from animatic.residency import Residency
 from animatic.store import Store
+from bench import report
 
-RESULTS = Path(__file__).parent / "results"
 SENTENCE = "an orange rocket takes off into the night sky"
 COMMANDS = {
     "animatic --help": (["--help"], 0.3),
@@ -134,16 +130,12 @@ def main() -> None:
         print(f"  {label:34} {seconds:6.3f} s")
     share = median["ours"] / median["models"]
     print(f"{'engine, planner and residency':36} {share:6.2%} of the models' seconds (at most {MOST_SHARE:.0%})")
-    report = {
-        "command": f"python -m bench.overhead --runs {runs}",
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, no GPU",
-        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
+    figures = {
         "commands_median_seconds": commands,
         "cascade_median_seconds": median,
         "share": share,
     }
-    (RESULTS / "overhead.json").write_text(json.dumps(report, indent=1) + "\n")
+    report.write("overhead", f"python -m bench.overhead --runs {runs}", figures)
 
 
 if __name__ == "__main__":

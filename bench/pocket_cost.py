@@ -8,18 +8,17 @@ Prints a table and writes bench/results/pocket_cost.json.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import statistics
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from bench import report
+
 SENTENCE = "an orange rocket takes off into the night sky"
 MOST_SECONDS, MOST_BYTES = 30.0, 1.5 * 2**30
 
@@ -51,17 +50,13 @@ def main() -> None:
     for name, median in phases.items():
         print(f"  {name:26} {median:6.2f} s")
     print(f"  {'loading':26} {sum(runs[0]['loads'].values()):6.2f} s")
-    report = {
-        "command": f"python -m bench.pocket_cost --runs {len(runs)}",
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, no GPU",
-        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
+    figures = {
         "median_seconds": seconds,
         "peak_bytes": peak,
         "phases": phases,
         "runs": runs,
     }
-    (RESULTS / "pocket_cost.json").write_text(json.dumps(report, indent=1) + "\n")
+    report.write("pocket_cost", f"python -m bench.pocket_cost --runs {len(runs)}", figures)
 
 
 if __name__ == "__main__":

@@ -9,22 +9,19 @@ of weights and activations counted as a GPU would. Prints a table and writes ben
 
 from __future__ import annotations
 
-import datetime
-import json
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from animatic import pipeline
+from animatic import making
 from animatic.budget import Budget
 from animatic.core import Event
 from animatic.device import Accounted
@@ -34,8 +31,8 @@ from animatic.history import History
 from animatic.outputs import Outputs
 from animatic.prepare import Prepared, Wish, prepare, ready
 from animatic.store import Store
+from bench import report
 
-RESULTS = Path(__file__).parent / "results"
 SENTENCE = "an orange rocket takes off into the night sky"
 MEMORY_WITHIN, SECONDS_WITHIN = 0.10, 0.25
 
@@ -96,7 +93,7 @@ def measure(setting: Setting, history: History) -> Outcome:
         place = Path(folder)
         (place / "out").mkdir()
         store = Store(place / "store").open()
-        events = pipeline.run(prepared.shots, prepared.models, engine, store, Outputs(place / "out"))
+        events = making.run(prepared.shots, prepared.models, engine, store, Outputs(place / "out"))
         begun, ended, peak = time.perf_counter(), 0.0, 0
         for event in events:
             if _is_phase(event):
@@ -143,18 +140,15 @@ def _report(outcomes: list[Outcome]) -> None:
     within_memory = sum(abs(one.peak_error) <= MEMORY_WITHIN for one in outcomes)
     count = len(outcomes)
     print(f"seconds within 25 %: {within_seconds} of {count}; peak within 10 %: {within_memory} of {count}")
-    report = {
-        "command": "python -m bench.prediction",
-        "date": datetime.date.today().isoformat(),
+    figures = {
         "machine": f"{os.cpu_count()} cores, no GPU; an accounted device",
-        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
         "within_25_percent_of_seconds": within_seconds,
         "within_10_percent_of_peak": within_memory,
         "median_seconds_error": statistics.median(abs(one.seconds_error) for one in outcomes),
         "median_peak_error": statistics.median(abs(one.peak_error) for one in outcomes),
         "outcomes": [asdict(one) for one in outcomes],
     }
-    (RESULTS / "prediction.json").write_text(json.dumps(report, indent=1) + "\n")
+    report.write("prediction", "python -m bench.prediction", figures)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,6 @@ class Outermost(Watch):
 
 
 def _first(prepared: Prepared) -> Prepared:
-    from dataclasses import replace
-
     return replace(prepared, shots=prepared.shots[:1], wishes=prepared.wishes[:1])
 
 
@@ -91,7 +90,7 @@ def hits(folder: Path) -> dict[str, float]:
     return {kind: statistics.median(some) for kind, some in seconds.items()}
 
 
-def large(count: int, folder: Path, real: Path) -> dict[str, float]:
+def large(count: int, real: Path) -> dict[str, float]:
     """What `make` takes with so many artifacts more in the store, and what collecting half of them takes."""
     command = ["make", SENTENCE, "--preset", "pocket", "--out", str(real / "out"), "--store", str(real / "store"), "-q"]
     before = [_seconds(command) for _ in range(5)]
@@ -105,7 +104,6 @@ def large(count: int, folder: Path, real: Path) -> dict[str, float]:
         os.utime(about, (1e9 + number, 1e9 + number))
     after = [_seconds(command) for _ in range(5)]
     size = sum(item.nbytes for item in inventory.items(Store(real / "store")))
-    del folder
     begun = time.perf_counter()
     done = inventory.collect(Store(real / "store").open(), keep=size // 2)
     return {
@@ -176,7 +174,7 @@ def main() -> None:
         many, few = skipped(asked.made, folder / "many"), skipped(asked.made // 10, folder / "few")
         part = share(asked.shots, folder)
         found = hits(folder)
-        heap = large(asked.artifacts, folder, folder)
+        heap = large(asked.artifacts, folder)
     print(f"{'the store in a batch of ' + str(asked.shots):44} {part['share']:8.2%}  (at most {MOST_SHARE:.0%})")
     for kind, seconds in found.items():
         print(f"{'a hit: ' + kind:44} {seconds * 1e3:8.2f} ms (at most {MOST_HIT * 1e3:.0f} ms)")

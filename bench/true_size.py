@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from animatic import catalog, media, pipeline
+from animatic import catalog, making, media, pipeline
 from animatic import device as devices
 from animatic.budget import DISK_RATE, HOST_LINK_RATE, Budget
 from animatic.caption import Caption
@@ -176,7 +176,7 @@ def _by_animatic(
 
 def _give(one: pipeline.Cascade, store: Store) -> None:
     """Put the caption and the still into the store: the models that would make them are not on this disk now."""
-    pipeline.give(one, store)
+    making.give(one, store)
     if one.shot.caption is not None:
         key, text = store.key(one.caption), one.shot.caption
         assert key is not None

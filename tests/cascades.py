@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from animatic import pipeline
+from animatic import making, pipeline
 from animatic.budget import Budget
 from animatic.core import Event, Failed, Shot
 from animatic.device import Accounted, Cpu, Device
@@ -76,7 +76,7 @@ class Rig:
         """Make the shots: artifacts in folder/store, clips in folder/out."""
         (folder / "out").mkdir(parents=True, exist_ok=True)
         store = self.store(folder / "store")
-        for event in pipeline.run(shots, self.models, self.engine(), store, Outputs(folder / "out")):
+        for event in making.run(shots, self.models, self.engine(), store, Outputs(folder / "out")):
             yield event
             if isinstance(event, Failed):
                 raise event.error

@@ -100,9 +100,8 @@ def test_all_faults_are_told_at_once_and_nothing_runs(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         api.batch(file, out=tmp_path / "out", preset="pocket")
     first, *rest = str(caught.value).split("\n")
-    assert first == "3 faults, and nothing was run:" and [
-        f"line {n}" in line for n, line in zip((2, 3, 4), rest, strict=True)
-    ]
+    assert first == "3 faults, and nothing was run:"
+    assert all(f"line {n}" in line for n, line in zip((2, 3, 4), rest, strict=True))
     assert not (tmp_path / "out").exists()
 
 

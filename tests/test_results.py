@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animatic.results import FILE, Results
+from animatic.results import FILE, Lines
 
 
 def line(name: str, text: str = "", status: str = "completed") -> dict[str, str]:
@@ -16,7 +16,7 @@ def line(name: str, text: str = "", status: str = "completed") -> dict[str, str]
 
 
 def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path) -> None:
-    results = Results(tmp_path)
+    results = Lines(tmp_path)
     results.add(line("a"))
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes() + b'{"id": "b", "stat')
     results.add(line("c"))
@@ -25,7 +25,7 @@ def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path) -> None:
 
 
 def test_the_last_word_counts_in_the_batchs_order(tmp_path: Path) -> None:
-    results = Results(tmp_path)
+    results = Lines(tmp_path)
     for name, text in (("b", "1"), ("x", "1"), ("a", "1"), ("b", "2\n船")):
         results.add(line(name, text))
     results.settle(["a", "b", "c"])
@@ -36,7 +36,7 @@ def test_the_last_word_counts_in_the_batchs_order(tmp_path: Path) -> None:
 
 
 def test_made_is_what_has_its_clip(tmp_path: Path) -> None:
-    results = Results(tmp_path)
+    results = Lines(tmp_path)
     assert results.made() == {}
     for one in (line("a"), line("b"), line("c", status="failed")):
         results.add(one)
@@ -49,7 +49,7 @@ def test_made_is_what_has_its_clip(tmp_path: Path) -> None:
 def test_garbage_is_no_line(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / FILE).write_bytes(data)
-        results = Results(Path(folder))
+        results = Lines(Path(folder))
         results.add(line("a"))
         assert list(results)[-1]["id"] == "a"
         results.settle(["a"])

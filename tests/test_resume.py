@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from animatic import checkpoint, pipeline
+from animatic import checkpoint, inventory, making
 from animatic.core import Clip, Event, Failed, PhaseBegun, PhaseEnded, Shot, Step
 from animatic.errors import OutputError
 from animatic.models.flux import Flux
@@ -33,7 +33,7 @@ def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 def events(rig: Rig, shots: list[Shot], folder: Path) -> Iterator[Event]:
     (folder / "out").mkdir(parents=True, exist_ok=True)
     store = rig.store(folder / "store")
-    return pipeline.run(shots, rig.models, rig.engine(), store, Outputs(folder / "out"))
+    return making.run(shots, rig.models, rig.engine(), store, Outputs(folder / "out"))
 
 
 def artifacts(folder: Path) -> dict[str, bytes]:
@@ -84,6 +84,37 @@ def test_a_state_of_another_environment_or_a_damaged_one_is_not_gone_on_from(rig
         assert steps == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("every_step")
+def test_collecting_leaves_what_an_interrupted_run_goes_on_from(rig: Rig, tmp_path: Path) -> None:
+    def going(store: Store) -> Iterator[Event]:
+        return making.run([shot("a red boat", seed=5)], rig.models, rig.engine(), store, Outputs(tmp_path))
+
+    store = rig.store(tmp_path / "store")
+    store.hold = store.holds.of("run", "boats")
+    events = going(store)
+    next(e for e in events if isinstance(e, Step) and e.phase == "video.denoise" and e.step == 2)
+    events.close()  # type: ignore[attr-defined]
+    collected = inventory.collect(Store(tmp_path / "store"), keep=0)
+    assert collected.removed == 0 and collected.needed > 4
+    seen = list(going(rig.store(tmp_path / "store")))
+    assert made(seen) == ["video.denoise", "video.decode"]
+    assert [e.step for e in seen if isinstance(e, Step)] == [3]
+
+
+def test_a_clips_files_are_written_under_its_claim(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else two workers that deliver one shot give it two copies."""
+    free: list[bool] = []
+    honest = Outputs.write
+
+    def write(self: Outputs, results: Any, *more: Any) -> Any:
+        free.append(Store(tmp_path / "store").claim(results.keys["file.write"]) is not None)
+        return honest(self, results, *more)
+
+    monkeypatch.setattr(Outputs, "write", write)
+    list(events(rig, [shot("a red boat", seed=1)], tmp_path))
+    assert free == [False]
+
+
 def test_stopped_anywhere_only_what_was_going_on_runs_again(rig: Rig, tmp_path: Path) -> None:
     asked = [shot("a red boat", seed=1), shot("a blue cat", seed=2)]
     whole = list(events(rig, asked, tmp_path / "whole"))
@@ -111,7 +142,7 @@ def test_what_is_made_needs_no_engine(rig: Rig, tmp_path: Path) -> None:
 
     out = Outputs(tmp_path / "elsewhere")
     out.folder.mkdir()
-    seen = list(pipeline.run(asked, rig.models, Nobody(), rig.store(tmp_path / "store"), out))  # type: ignore[arg-type]
+    seen = list(making.run(asked, rig.models, Nobody(), rig.store(tmp_path / "store"), out))  # type: ignore[arg-type]
     (again,) = [e for e in seen if isinstance(e, Clip)]
     assert again.path.read_bytes() == first.path.read_bytes()
     assert again.record["phases"] == first.record["phases"] != {}
@@ -165,14 +196,14 @@ def test_a_shot_that_fails_does_not_stop_the_others(rig: Rig, tmp_path: Path, mo
 def test_a_film_that_cannot_be_written_is_its_own_shots_failure(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = pipeline.encoded
+    honest = making.encoded
 
     def dishonest(results: Any, frames: Path) -> Any:
         if results.shot.seed == 1:
             raise ValueError("a bad day")
         return honest(results, frames)
 
-    monkeypatch.setattr(pipeline, "encoded", dishonest)
+    monkeypatch.setattr(making, "encoded", dishonest)
     asked = [shot("a red boat", seed=n) for n in (1, 2)]
     seen = list(events(rig, asked, tmp_path))
     assert [(e.phase, e.text) for e in seen if isinstance(e, Failed)] == [("file.write", "ValueError: a bad day")]

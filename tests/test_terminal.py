@@ -113,8 +113,9 @@ def test_a_batch_tells_clips_as_they_come_failures_the_sheet_and_what_was_there(
     events = [
         Planned(("file.write",), 3),
         Captioned("a", "A boat."),
-        clip,
         replace(clip, hit=True),
+        clip,
+        replace(clip, hit=True, path=tmp_path / "third.x"),
         Failed("b", "image.decode", "RuntimeError: a [bad] day", RuntimeError()),
         Sheet(tmp_path / "index.html", 3, 1),
     ]
@@ -123,6 +124,7 @@ def test_a_batch_tells_clips_as_they_come_failures_the_sheet_and_what_was_there(
         watch(events, console)
         text = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue())  # type: ignore[attr-defined]
         assert f"already made: {clip.path}; another take: --takes 2" in text
+        assert f"already made: {tmp_path / 'third.x'}; another take: --takes 4" in text
         assert "✗ b: image.decode: RuntimeError: a [bad] day" in text
         assert f"{tmp_path / 'index.html'}  3 shots, 1 failed" in text
         assert text.count(str(clip.path)) == 2

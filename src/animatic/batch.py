@@ -6,6 +6,7 @@ nothing runs of a file with a fault in it. Knows no preset and no model.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -94,7 +95,8 @@ def shard(text: str) -> tuple[int, int]:
 def _text(file: Path) -> tuple[str, str]:
     name = "standard input" if file == STDIN else str(file)
     try:
-        data = sys.stdin.buffer.read(MAX_BYTES + 1) if file == STDIN else _bytes(file)
+        with contextlib.nullcontext(sys.stdin.buffer) if file == STDIN else file.open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise InputError(f"{name} has more than {MAX_BYTES >> 20} MiB: divide it")
         return name, data.decode("utf-8-sig")
@@ -103,11 +105,6 @@ def _text(file: Path) -> tuple[str, str]:
         raise InputError(f"{name}, line {line}: not UTF-8: save the file as UTF-8") from None
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
-
-
-def _bytes(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        return opened.read(MAX_BYTES + 1)
 
 
 def _rows(name: str, text: str, faults: list[Exception]) -> Iterator[Row]:
@@ -175,7 +172,7 @@ def _wish(row: Mapping[str, Any], defaults: Wish) -> Wish:
             raise OptionError(f"unknown column {column!r}: {nearest(column, COLUMNS)}")
     if "prompt" not in row:
         raise PromptError("no prompt: say in one sentence what the clip should show")
-    said: dict[str, Any] = {column: _is(str, column, row[column]) for column in _TEXTS if column in row}
+    said: dict[str, Any] = {column: _words(column, row[column]) for column in _TEXTS if column in row}
     said |= {column: _number(column, row[column]) for column in _NUMBERS if column in row}
     if "stills" in row:  # Those that were drawn already are listed, for a person to look at.
         stills = row["stills"]
@@ -190,8 +187,8 @@ def _wish(row: Mapping[str, Any], defaults: Wish) -> Wish:
     return replace(defaults, **said, name=name, options=options)
 
 
-def _is(kind: type, column: str, value: Any) -> Any:
-    if not isinstance(value, kind):
+def _words(column: str, value: Any) -> str:
+    if not isinstance(value, str):
         raise OptionError(f"{column} = {value!r}: give a text")
     return value
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from animatic import files, sheet
 from animatic.core import Clip, Event, Failed, Notice, Sheet, Shot
 from animatic.outputs import Outputs
-from animatic.results import Results, completed, failed
+from animatic.results import Lines, completed, failed
 
 INDEX = "index.html"
 
@@ -74,9 +74,9 @@ class BatchBooks:
     def __init__(self, folder: Path, title: str) -> None:
         self._folder = folder
         self._title = title
-        self._results = Results(folder)
+        self._lines = Lines(folder)
         files.sweep(folder)
-        self._made = self._results.made()
+        self._made = self._lines.made()
         self._names: dict[str, bool] = {}
         self._told = False
         self._failed: set[str] = set()
@@ -93,15 +93,15 @@ class BatchBooks:
 
     def note(self, ask: Ask, event: Clip | Failed) -> None:
         if isinstance(event, Clip):
-            self._results.add(completed(ask.shot, event, ask.entry))
+            self._lines.add(completed(ask.shot, event, ask.entry))
         else:
             self._failed.add(ask.shot.name)
-            self._results.add(failed(ask.shot, event, ask.entry))
+            self._lines.add(failed(ask.shot, event, ask.entry))
 
     def close(self) -> Iterator[Event]:
-        self._results.settle(self._names)
-        told = {line["id"] for line in self._results}
+        self._lines.settle(self._names)
+        told = {line["id"] for line in self._lines}
         missing = sum(name not in told for name in self._names)
         path = self._folder / INDEX
-        files.write(path, (part.encode() for part in sheet.page(self._title, self._results, missing)))
+        files.write(path, (part.encode() for part in sheet.page(self._title, self._lines, missing)))
         yield Sheet(path, len(self._names), len(self._failed))

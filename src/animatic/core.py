@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -52,9 +53,7 @@ class Shot:
     @functools.cached_property
     def id(self) -> str:
         """Names this shot within a run; equal shots of one name have equal ids."""
-        asked = (self.prompt, self.seed, self.preset, sorted(self.options.items()), self.caption, str(self.still))
-        parts = (*asked, self.name) if self.name else asked
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps((self.asked, self.name), sort_keys=True).encode()).hexdigest()[:12]
 
     def option(self, name: str) -> Any:
         """The resolved value of an option by its dotted name; a wrong name is a bug and raises KeyError."""

@@ -7,7 +7,6 @@ is removed when all is made.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +62,7 @@ class Holds:
 def _read(file: Path) -> tuple[str, frozenset[str]]:
     lines: Iterator[str] = iter(())
     with contextlib.suppress(FileNotFoundError):
-        lines = iter(file.read_text("utf-8", errors="replace").split(os.linesep))
+        lines = iter(file.read_text("utf-8", errors="replace").split("\n"))
     title, keys = file.stem, set()
     for line in lines:
         if line.startswith("# "):

@@ -1,7 +1,7 @@
 """A store as a whole: what lies in it, whether it is sound, and what may go.
 
-Collecting takes the longest unused artifacts first, those that are quickly made or small last, and never what an
-unfinished run needs. It reads names and times only, so a hundred thousand artifacts take seconds.
+Collecting takes the longest unused artifacts first, captions and stills last, and never what an unfinished run needs.
+It reads names and times only, so a hundred thousand artifacts take seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from animatic.store import ARTIFACTS, DAMAGED, RECORD, STATES, Store
 
 PRECIOUS = ("caption", "still")
 """Kinds that name what follows from them: small, and collected last."""
-DAY = 86_400.0
+DAMAGED_FOR = 30 * 86_400.0
+"""Seconds that a damaged artifact stays for a person to look at."""
 
 
 @dataclass
@@ -82,7 +83,7 @@ def collect(store: Store, keep: int | None = None, older: float | None = None, n
     """
     now = time.time() if now is None else now
     needed = frozenset[str]().union(*store.holds.unfinished().values())
-    strays = _sweep(store, needed)
+    strays = _sweep(store, needed, now)
     every = [item for item in items(store) if not _incomplete(item, store)]
     every.sort(key=lambda item: (item.kind in PRECIOUS, item.used or 0.0))
     total = sum(item.nbytes for item in every)
@@ -119,8 +120,10 @@ def _remove(item: Item) -> None:
             file.unlink(missing_ok=True)
 
 
-def _sweep(store: Store, needed: Collection[str]) -> int:
-    """Remove what killed processes left: half written files, states that nobody goes on from, locks."""
+def _sweep(store: Store, needed: Collection[str], now: float) -> int:
+    """Remove what killed processes left: half written files, states that nobody goes on from, locks; and what was set
+    aside as damaged long ago.
+    """
     strays = 0
     for folder in (*_folders(store.folder / ARTIFACTS), store.folder / STATES):
         strays += files.sweep(folder)
@@ -128,7 +131,7 @@ def _sweep(store: Store, needed: Collection[str]) -> int:
         if file.name not in needed:
             strays += _stray(store, file, file.name)
     for file in (store.folder / DAMAGED).glob("*"):
-        if time.time() - file.stat().st_mtime > 30 * DAY:
+        if now - file.stat().st_mtime > DAMAGED_FOR:
             file.unlink(missing_ok=True)
     return strays + store.claims.sweep()
 

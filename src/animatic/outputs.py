@@ -89,7 +89,7 @@ class Outputs:
 
     def find(self, shot: Shot, signature: str) -> Clip | None:
         """The clip of a shot that was written here before, and is still here."""
-        for name in _free(stem(shot)):
+        for name in free(stem(shot)):
             paths = self._paths(name)
             record = _record_in(paths["sidecar"])
             if record is None:
@@ -115,7 +115,7 @@ class Outputs:
         return _clip(results.shot, paths, record)
 
     def _write_new(self, stem: str, contents: Mapping[str, bytes | Path]) -> dict[str, Path]:
-        for name in _free(stem):
+        for name in free(stem):
             paths = self._paths(name)
             self._clear_half(paths, contents)
             if files.write_new({paths[what]: data for what, data in contents.items()}):
@@ -171,8 +171,8 @@ def stem(shot: Shot) -> str:
     return f"{slug or 'clip'}-s{shot.seed}"
 
 
-def _free(stem: str) -> Iterator[str]:
-    """The name, then the name with 2, 3, ...: what is there stays."""
+def free(stem: str) -> Iterator[str]:
+    """The name, then the name with 2, 3, ..., without end: what is there stays."""
     yield stem
     number = 2
     while True:

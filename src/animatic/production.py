@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from animatic import again, credential, files, media, pipeline, scorer, sketch, store
-from animatic.books import Ask, BatchBooks, Books, Shelf
+from animatic import again, credential, files, making, media, pipeline, scorer, sketch, store
+from animatic.books import BatchBooks, Books, Shelf
 from animatic.core import Clip, Drawn, Event, Failed, Notice, Phase, PhaseEnded, Plan, Planned, Shot, Sketch
+from animatic.entry import Entry
 from animatic.errors import BatchError, OptionError, OutputError
 from animatic.outlook import Outlook, compared, summary
 from animatic.outputs import Outputs, stem
@@ -63,28 +63,31 @@ def produce(groups: Sequence[Prepared], order: Order) -> Iterator[Event]:
     opened = Store(order.store)
     outputs = Outputs(order.out, credential.configured())
     books: Books = Shelf(outputs) if order.title is None else BatchBooks(order.out, order.title)
+    asked = hashlib.sha256(str(order.out.absolute()).encode())
     left = []
-    everything = hashlib.sha256(str(order.out.absolute()).encode())
     for group in map(identified, groups):
-        line = []
-        for one in zip(group.shots, group.wishes, strict=True):
-            entry = _Entry(*one, group, opened)
+        entries = []
+        for shot, wish in zip(group.shots, group.wishes, strict=True):
+            entry = Entry(shot, wish, group.models, opened)
             ask = entry.ask
-            everything.update(ask.entry.encode())
+            asked.update(ask.entry.encode())
             if order.until != "file" or not books.find(ask):
-                line.append(entry)
-        if line:
-            left.append((_of(group, line), line))
-    # Of many clips, some: the disk may fill up midway and nothing is lost.
-    sizes = [_clip_bytes(entry.shot) for _, line in left for entry in line[:SURE]]
-    files.check_writable(order.out, need=sum(sizes[:SURE]))
-    if left:
-        opened.open()
-    lines = [_Line(ready(group), line) for group, line in left]
+                entries.append(entry)
+        if entries:
+            left.append((_of(group, entries), entries))
+    _check_room(order, opened, [entry for _, entries in left for entry in entries])
+    lines = [_Line(ready(group), entries) for group, entries in left]
     title = f"{order.title or groups[0].shots[0].prompt} -> {order.out.absolute()}"
-    opened.hold = opened.holds.of(everything.hexdigest()[:32], title)  # The same command finds it again.
+    opened.hold = opened.holds.of(asked.hexdigest()[:32], title)  # The same command finds it again.
     notices = tuple(dict.fromkeys(notice for group in groups for notice in group.notices))
     return _Production(lines, order, opened, outputs, books, notices).run()
+
+
+def _check_room(order: Order, store: Store, entries: Sequence[Entry]) -> None:
+    """Raises OutputError. Of many clips, for some there has to be room: a disk that fills up midway loses nothing."""
+    files.check_writable(order.out, need=sum(_clip_bytes(entry.shot) for entry in entries[:SURE]))
+    if entries:
+        store.open()
 
 
 def outlook(prepared: Prepared, plan: Plan) -> Outlook:
@@ -111,37 +114,8 @@ def _check_choice(wish: Wish, order: Order) -> None:
         scorer.scorer(wish.scorer)
 
 
-def _of(group: Prepared, line: Sequence[_Entry]) -> Prepared:
-    return replace(group, shots=tuple(entry.shot for entry in line), wishes=tuple(entry.wish for entry in line))
-
-
-class _Entry:
-    """A shot on its way, from what was asked for to what is made: its still may be chosen in between."""
-
-    def __init__(self, shot: Shot, wish: Wish, group: Prepared, store: Store) -> None:
-        asked = pipeline.signature(shot, group.models)
-        self.wish = wish
-        self.open = wish.stills > 1 and wish.pick in (None, "best")
-        self._models = group.models
-        self._entry = f"{asked}/{wish.stills}/{wish.pick}/{wish.scorer}" if self.open else asked
-        self.shot = _untouched(shot, group, store)
-        self.picked = self.failed = False
-
-    @property
-    def ask(self) -> Ask:
-        chosen = self.picked or not self.open
-        return Ask(self.shot, pipeline.signature(self.shot, self._models) if chosen else "", self._entry)
-
-    @property
-    def count(self) -> int:
-        """How many stills are drawn."""
-        return self.wish.stills if self.open else 1
-
-    def candidate(self, number: int) -> Shot:
-        return self.shot if not self.open else replace(self.shot, options=_choosing(self.shot, number))
-
-    def pick(self, number: int) -> None:
-        self.shot, self.picked = self.candidate(number), True
+def _of(group: Prepared, entries: Sequence[Entry]) -> Prepared:
+    return replace(group, shots=tuple(one.shot for one in entries), wishes=tuple(one.wish for one in entries))
 
 
 @dataclass
@@ -149,34 +123,15 @@ class _Line:
     """Entries of one preset, and what makes them."""
 
     group: Prepared
-    entries: list[_Entry]
+    entries: list[Entry]
 
     @functools.cached_property
     def engine(self) -> _Engine:
         return _Engine(self.group)
 
     @property
-    def going(self) -> list[_Entry]:
+    def going(self) -> list[Entry]:
         return [entry for entry in self.entries if not entry.failed]
-
-
-def _untouched(shot: Shot, group: Prepared, store: Store) -> Shot:
-    """A shot whose given caption is just what the model wrote for it: then nobody gave one."""
-    if shot.caption is None:
-        return shot
-    bare = replace(shot, caption=None)
-    made = store.artifact(pipeline.refine(bare, group.models))
-    return bare if made is not None and json.loads(made.read())["text"] == shot.caption else shot
-
-
-@functools.lru_cache(4096)
-def _options(key: tuple[tuple[str, Any], ...], number: int) -> dict[str, Any]:
-    """One mapping for all shots of equal options: planning counts on that."""
-    return {**dict(key), "image.candidate": number}
-
-
-def _choosing(shot: Shot, number: int) -> dict[str, Any]:
-    return _options(tuple(shot.options.items()), number)
 
 
 class _Production:
@@ -204,19 +159,22 @@ class _Production:
         making = self._order.until == "file"
         if making:
             yield from self._books.told()
-        try:
+        with contextlib.ExitStack() as stopped:
+            if making:
+                stopped.callback(self._close_midway)
             for line in self._lines:
                 yield from self._make(line)
-        except BaseException:
-            # A batch that was stopped midway shows on its sheet what there is, if the disk has room for it.
-            with contextlib.suppress(OutputError):
-                list(self._books.close() if making else ())
-            raise
+            stopped.pop_all()
         yield from self._books.close() if making else [self._sketch()]
         if self._failures:
             raise self._error()
         if self._store.hold is not None:
             self._store.hold.finish()
+
+    def _close_midway(self) -> None:
+        """A batch that was stopped shows on its sheet what there is, if the disk has room for it."""
+        with contextlib.suppress(OutputError):
+            list(self._books.close())
 
     def _make(self, line: _Line) -> Iterator[Event]:
         try:
@@ -248,7 +206,7 @@ class _Production:
             elif isinstance(event, Failed):
                 self._fail(entries[event.shot], event)
 
-    def _fail(self, entry: _Entry, failure: Failed) -> None:
+    def _fail(self, entry: Entry, failure: Failed) -> None:
         entry.failed = True
         self._failures.append(failure)
         if self._order.until == "file":
@@ -260,7 +218,7 @@ class _Production:
             return
         begun, peak, foretold = time.perf_counter(), 0, None
         group = replace(line.group, shots=tuple(shots))
-        for event in pipeline.run(shots, group.models, line.engine, self._store, self._outputs, until):
+        for event in making.run(shots, group.models, line.engine, self._store, self._outputs, until):
             yield event
             if isinstance(event, Planned):
                 foretold = outlook(group, event.plan)
@@ -291,7 +249,7 @@ class _Production:
                 yield drawn
                 entry.pick(list(stills)[self._chosen(drawn) - 1])
 
-    def _stills(self, line: _Line, entry: _Entry) -> dict[int, bytes]:
+    def _stills(self, line: _Line, entry: Entry) -> dict[int, bytes]:
         """The stills that were drawn, as PNG, by their candidate's number."""
         found = {}
         for number in range(1, entry.count + 1):
@@ -300,7 +258,7 @@ class _Production:
                 found[number] = artifact.read()
         return found
 
-    def _drawn(self, line: _Line, entry: _Entry, stills: dict[int, bytes]) -> Drawn:
+    def _drawn(self, line: _Line, entry: Entry, stills: dict[int, bytes]) -> Drawn:
         paths = tuple(self._written(entry, number, data) for number, data in stills.items())
         if entry.wish.pick != "best":
             return Drawn(entry.shot.id, entry.shot.prompt, paths)
@@ -312,7 +270,7 @@ class _Production:
         asking = self._order.choose if self._order.until == "file" else None
         return drawn.best or (asking(drawn) if asking else 1)
 
-    def _written(self, entry: _Entry, number: int, data: bytes) -> Path:
+    def _written(self, entry: Entry, number: int, data: bytes) -> Path:
         """A still's file in the output folder, for people to look at; never over another's."""
         name = f"{stem(entry.shot)}-still-{number}"
         path = self._order.out / f"{name}.png"
@@ -322,7 +280,7 @@ class _Production:
             files.write(path, data)
         return path
 
-    def _caption(self, line: _Line, entry: _Entry) -> str:
+    def _caption(self, line: _Line, entry: Entry) -> str:
         made = self._store.artifact(pipeline.refine(entry.shot, line.group.models))
         return str(json.loads(made.read())["text"]) if made else ""
 
@@ -337,7 +295,7 @@ class _Production:
         path = sketch.write(folder, title, shots)
         return Sketch(path, tuple(still for one in shots for still in one.stills))
 
-    def _sketched(self, line: _Line, entry: _Entry) -> Sketched:
+    def _sketched(self, line: _Line, entry: Entry) -> Sketched:
         shot = entry.shot
         options = again.differing(shot.preset, shot.options)
         pick = options.pop("image.candidate", 1)
@@ -379,7 +337,7 @@ class _Engine:
         return self._local.run(plan, store, goals)
 
     @functools.cached_property
-    def _local(self) -> pipeline.Engine:
+    def _local(self) -> making.Engine:
         from animatic import device  # here, because they import torch
         from animatic.engine import LocalEngine
 

@@ -19,8 +19,8 @@ FILE = "results.jsonl"
 _STAGES = ("refine", "image", "video", "file")
 
 
-class Results:
-    """The results in a batch's folder."""
+class Lines:
+    """The lines in a batch's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -40,7 +40,7 @@ class Results:
 
     def settle(self, names: Iterable[str]) -> None:
         """One line a shot, the last that was said of it, in the order of `names`; others, below."""
-        places = [(line["id"], place) for place, line in self._lines()]
+        places = [(line["id"], place) for place, line in self._placed()]
         last = dict(places)
         order = [name for name in dict.fromkeys((*names, *last)) if name in last]
         if order != [name for name, _ in places]:
@@ -49,9 +49,9 @@ class Results:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The lines, one by one; one that a kill cut short says nothing."""
-        return (line for _, line in self._lines())
+        return (line for _, line in self._placed())
 
-    def _lines(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _placed(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Each line, and where in the file it begins."""
         place = 0
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._file.open("rb") as file:

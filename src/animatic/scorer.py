@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animatic.errors import OptionError, nearest
+from animatic.media import Pixels
 from animatic.metrics import LUMA
 
-Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 Scorer = Callable[[Sequence[Pixels], str], Sequence[float]]
 

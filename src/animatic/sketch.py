@@ -6,15 +6,14 @@ It is a batch file like any other (`batch.py` reads it), a shot a line, and what
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from animatic import files
 from animatic.core import Shot
-from animatic.errors import AnimaticError
-from animatic.outputs import stem
+from animatic.outputs import free, stem
 
 
 @dataclass(frozen=True)
@@ -44,17 +43,8 @@ class Sketched:
 def write(folder: Path, title: str, shots: Sequence[Sketched]) -> Path:
     """Write the file as `TITLE.jsonl`, never over another's. Raises OutputError."""
     text = "".join(f"{json.dumps(one.line, ensure_ascii=False)}\n" for one in shots)
-    for path in _free(folder, title):
-        if path.exists() and path.read_bytes() == text.encode():
+    for name in free(title):
+        path = folder / f"{name}.jsonl"
+        if files.write_new({path: text.encode()}) or path.read_bytes() == text.encode():
             return path
-        if files.write_new({path: text.encode()}):
-            return path
-    raise AnimaticError("unreachable: names never run out")
-
-
-def _free(folder: Path, title: str) -> Iterator[Path]:
-    yield folder / f"{title}.jsonl"
-    number = 2
-    while True:
-        yield folder / f"{title}-{number}.jsonl"
-        number += 1
+    raise AssertionError("unreachable: names never run out")

@@ -50,14 +50,14 @@ class Artifact:
 class Store:
     """The artifacts in a folder, which any number of processes may share.
 
-    hold  notes what this run needs, so that it is not collected before the run is done
+    hold  notes what this run needs, so that it is not collected before the run is done; None: nothing is noted
     """
 
-    def __init__(self, folder: Path, hold: Hold | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.claims = Claims(folder / CLAIMS)
         self.holds = Holds(folder / HOLDS)
-        self.hold = hold
+        self.hold: Hold | None = None
         self._known: dict[str, Artifact] = {}
         self._keys: dict[int, tuple[Phase, str]] = {}
         self._remarks: list[str] = []
@@ -116,15 +116,14 @@ class Store:
         folder = self._folder(key)
         with files.reported(folder, OPTION):
             folder.mkdir(parents=True, exist_ok=True)
-            if self.hold is not None:
-                self.hold.add(key)
+            self._hold(key)
         sha = hashlib.sha256(data).hexdigest()
         digest = sha if identity is None else hashlib.sha256(identity).hexdigest()
         file = f"{key}{suffix}"
         files.write(folder / file, data, OPTION)
         about = {"file": file, "sha256": sha, "digest": digest, "record": record}
         files.write(folder / f"{key}{RECORD}", json.dumps(about, ensure_ascii=False).encode(), OPTION)
-        self.checkpoint(key).drop()
+        self._checkpoint(key).drop()
         self._known[key] = Artifact(key, folder / file, digest, record)
         return self._known[key]
 
@@ -162,9 +161,18 @@ class Store:
         """Take it on oneself to make an artifact. None: another process does, also after `wait` seconds."""
         return self.claims.take(key, wait)
 
-    def checkpoint(self, key: str, environment: str = "") -> Checkpoint:
-        """Where the making of an artifact stood last."""
+    def checkpoint(self, key: str, environment: str) -> Checkpoint:
+        """Where the making of an artifact stands, for who makes it. Raises OutputError."""
+        with files.reported(self.folder, OPTION):
+            self._hold(key)  # Its states are needed as the artifact will be.
+        return self._checkpoint(key, environment)
+
+    def _checkpoint(self, key: str, environment: str = "") -> Checkpoint:
         return Checkpoint(self.folder / STATES / key, environment)
+
+    def _hold(self, key: str) -> None:
+        if self.hold is not None:
+            self.hold.add(key)
 
     def remarks(self) -> list[str]:
         """What the user should know of the store, once."""
@@ -206,8 +214,7 @@ class Store:
     def _note_use(self, key: str) -> None:
         about = self._folder(key) / f"{key}{RECORD}"
         with contextlib.suppress(OSError):  # A store that cannot be written is a store to read.
-            if self.hold is not None:
-                self.hold.add(key)
+            self._hold(key)
             if abs(time.time() - about.stat().st_mtime) > TOUCHED:
                 os.utime(about)
 

@@ -64,26 +64,26 @@ def watch(events: Iterable[Event], console: Console) -> list[Clip]:
                 live.start()
             picture.see(event)
             if not (isinstance(event, Clip) and picture.alone):
-                _say(event, live.console)
+                _say(event, live.console, len(picture.clips))
             if isinstance(event, Drawn):
                 live.stop()  # Somebody may be asked now, in this terminal.
         picture.preview = None
     if picture.alone:  # The only clip is the last word; of many, each is told as it comes.
-        for clip in picture.clips:
-            _say(clip, console)
+        for number, clip in enumerate(picture.clips, 1):
+            _say(clip, console, number)
     return picture.clips
 
 
-def _say(event: Event, console: Console) -> None:
-    """What is told in lines of its own, above the picture."""
+def _say(event: Event, console: Console, takes: int) -> None:
+    """What is told in lines of its own, above the picture. `takes`: clips so far."""
     match event:
         case Notice(text=text):
             console.print(text, style=QUIET, soft_wrap=True, markup=False, highlight=False)
         case Failed(shot=shot, phase=phase, text=text):
             console.print(Text.assemble(("✗ ", BAD), f"{shot}: {phase}: {text}"), soft_wrap=True)
         case Clip(hit=True, path=path):
-            said = Text.assemble(("✓ ", DONE), "already made: ", (str(path), "bold"), "; another take: --takes 2")
-            console.print(said, soft_wrap=True)
+            more = f"; another take: --takes {takes + 1}"
+            console.print(Text.assemble(("✓ ", DONE), "already made: ", (str(path), "bold"), more), soft_wrap=True)
         case Clip():
             console.print(Text.assemble(("→ ", DONE), (str(event.path), "bold")), soft_wrap=True)
             console.print(Text(f"  {event.card}", QUIET), soft_wrap=True)
@@ -238,14 +238,16 @@ def clock(seconds: float) -> str:
 
 def _plain(events: Iterable[Event], console: Console) -> Iterator[Event]:
     """A line per stage and clip: for logs and pipes."""
+    takes = 0
     for event in events:
+        takes += isinstance(event, Clip)
         match event:
             case Captioned(caption=caption):
                 console.print(caption, soft_wrap=True, markup=False, highlight=False)
             case StageEnded(stage=stage, seconds=seconds):
                 console.print(f"{stage}: {clock(seconds)}", markup=False, highlight=False)
             case _:
-                _say(event, console)
+                _say(event, console, takes)
         yield event
 
 
