@@ -38,7 +38,7 @@ def test_everybody_has_a_turn_once(waiting: list[Waiting], served: dict[str, int
 
 @given(JOBS, SERVED, st.integers(1, 5))
 def test_nobody_starves(waiting: list[Waiting], served: dict[str, int], size: int) -> None:
-    """The bound that docs/service.md states: place k begins after k - 1 groups, and (k - 1)(size - 1) may overtake it."""
+    """The bound that docs/service.md states: k - 1 groups go before place k, (k - 1)(size - 1) jobs overtake it."""
     places = {one.number: place for place, one in enumerate(order(waiting, served), 1)}
     left, done, turn = list(waiting), [], max(served.values(), default=0)
     for round_ in range(len(waiting)):

@@ -60,7 +60,7 @@ def translated(error: AnimaticError) -> WireError:
              (CapacityError, "over_capacity"))  # fmt: skip
     code = next((code for kind, code in codes if isinstance(error, kind)), "invalid_option")
     params = {"invalid_prompt": "prompt", "invalid_size": "size", "invalid_image": "input_reference"}
-    text = re.sub(r"--frames\b", "num_frames", re.sub(r"--set |--(?=\w)", "", str(error)))
+    text = re.sub(r"--set |--(?=\w)", "", re.sub(r"--frames\b", "num_frames", str(error)))
     found = re.match(r"(?:unknown option ')?([a-z]+\.[a-z_]+)", text)
     return WireError(400, code, text, found[1] if found else params.get(code))
 
