@@ -1,0 +1,164 @@
+// One video at its permalink, from the queue to the film.
+
+import * as api from "./api.js";
+import { fill, h, icon, say, write } from "./dom.js";
+import { Paragraph } from "./paragraph.js";
+import { recordSection } from "./record.js";
+import { remixForm } from "./remix.js";
+import { Screen } from "./screen.js";
+import { Stages } from "./stages.js";
+import { Stills } from "./stills.js";
+import { ago, cancelled, doing, failure, over } from "./words.js";
+
+/** @typedef {import("./api.js").Video} Video */
+
+/**
+ * @param {string} id
+ * @param {(href: string) => void} go
+ * @returns {{ element: HTMLElement, close: () => void }}
+ */
+export function jobView(id, go) {
+  /** @type {Video | null} */
+  let video = null;
+  let drawn = "";
+
+  const title = h("h1", { dir: "auto", class: "title" }, "…");
+  const lost = h("p", { class: "lost", role: "status", hidden: true }, h("i", {}), "Connection lost, trying again. Nothing of the work is lost.");
+  const layout = h("div", { class: "job", "aria-busy": "true" });
+  const screen = new Screen(layout);
+  const stages = new Stages();
+  const stills = new Stills(id, (number) => video && screen.update(video, number), update);
+  const paragraph = new Paragraph(id, update);
+  const cancel = h("button", { type: "button", class: "quiet", onclick: () => act(cancel, () => api.cancel(id)) }, icon("close"), "Cancel");
+  const outcome = h("div", { class: "outcome" });
+  const facts = h("dl", { class: "facts" });
+  const remarks = h("ul", { class: "remarks" });
+  const error = h("p", { class: "error-line", role: "alert" });
+  const provenance = h("div", {});
+  fill(layout,
+    h("div", { class: "seen" }, h("div", { class: "state" }, stages.element, cancel), screen.element, error, outcome, stills.element),
+    h("div", { class: "told" }, paragraph.element, remarks, facts));
+  const element = h("article", { class: "view" }, h("a", { class: "quiet up", href: api.root.href }, icon("back"), "New video"), title, lost, layout, provenance);
+
+  /** @param {Video} now */
+  function update(now) {
+    video = now;
+    layout.removeAttribute("aria-busy");
+    write(title, now.prompt);
+    document.title = `${over(now) ? "" : now.waiting_for ? "● " : `${now.progress ?? 0} % · `}${now.prompt} – Animatic`;
+    stages.update(now);
+    stills.update(now);
+    screen.update(now, now.waiting_for === "still" ? stills.now : 0);
+    paragraph.update(now);
+    cancel.hidden = over(now);
+    stages.element.hidden = over(now);
+    layout.classList.toggle("bare", now.status === "failed" && !now.stills.length && !now.preview);
+    fill(remarks, [...new Set([...(now.notices ?? []), ...(now.remarks ?? [])])].map((text) => h("li", {}, text)));
+    fill(facts, told(now));
+    const key = `${now.status} ${now.error?.code}`;
+    if (key === drawn) return;
+    drawn = key;
+    fill(outcome, ...(over(now) ? ending(now) : []));
+    fill(provenance, now.status === "completed" && recordSection(id));
+  }
+
+  /** @param {Video} now */
+  function ending(now) {
+    const form = remixForm(now, go);
+    const remix = h("button", { type: "button", class: "quiet", "aria-expanded": "false", onclick: () => {
+      form.hidden = !form.hidden;
+      remix.setAttribute("aria-expanded", String(!form.hidden));
+      if (!form.hidden) form.querySelector("textarea")?.focus();
+    } }, icon("remix"), "Remix");
+    const remove = h("button", { type: "button", class: "quiet", onclick: () => confirmed.showModal() }, icon("bin"), "Delete");
+    const confirmed = h("dialog", { "aria-labelledby": "delete-title" }, h("form", { method: "dialog" },
+      h("h2", { id: "delete-title" }, "Delete this video?"),
+      h("p", {}, "Its film, its still and its record are removed from this server."),
+      h("div", { class: "row" },
+        h("button", { type: "button", class: "primary", onclick: () => { confirmed.close(); act(remove, () => api.remove(id), () => go(api.root.href)); } }, "Delete it"),
+        h("button", { class: "quiet", autofocus: true }, "Keep it"))));
+    const again = (/** @type {string} */ name, /** @type {number} */ seed, /** @type {any} */ picture, kind = "quiet") => {
+      const button = h("button", { type: "button", class: kind, onclick: () => act(button, () => api.remix(id, { prompt: now.prompt, seed }), (made) => go(api.permalink(made.id))) }, picture, name);
+      return button;
+    };
+    if (now.status === "failed") {
+      return [
+        h("div", { class: `failure${cancelled(now) ? " calm" : ""}` }, h("h2", {}, failure(now)), !cancelled(now) && h("p", { dir: "auto" }, now.error?.message || "No reason is given.")),
+        h("div", { class: "row" }, again("Try again", now.seed, icon("again"), "primary"), remix, remove), form, confirmed,
+      ];
+    }
+    const name = now.prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60).replace(/^-+|-+$/g, "") || now.id;
+    const file = (/** @type {any} */ variant, /** @type {string} */ ending) => ({ href: api.content(now.id, variant), download: `${name}.${ending}` });
+    return [
+      h("div", { class: "row" },
+        h("a", { class: "primary", ...file("video", "mp4") }, icon("download"), "Download"),
+        remix, again("Another take", now.seed + 1, icon("dice")),
+        h("a", { class: "quiet", ...file("still", "png") }, icon("picture"), "Still"),
+        h("a", { class: "quiet", ...file("card", "png") }, icon("picture"), "Card"), remove),
+      form, confirmed,
+    ];
+  }
+
+  /**
+   * @param {HTMLButtonElement} button
+   * @param {() => Promise<any>} wish
+   * @param {(answer: any) => void} [then]
+   */
+  async function act(button, wish, then) {
+    button.disabled = true;
+    write(error, "");
+    try {
+      const answer = await wish();
+      if (then) then(answer);
+      else if (answer?.object === "video") update(answer);
+    } catch (refusal) {
+      write(error, /** @type {Error} */ (refusal).message);
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  const stop = api.follow(id, {
+    video: update,
+    lost: (is) => {
+      if (lost.hidden === is && is) say("Connection lost, trying again.");
+      lost.hidden = !is;
+    },
+    gone: (refusal) => {
+      if (refusal.status === 404) fill(element, ...missing());
+    },
+  });
+  return {
+    element,
+    close: () => {
+      stop();
+      stages.close();
+      stills.close();
+      screen.close();
+    },
+  };
+}
+
+/** What is said where there is no such video. */
+export function missing() {
+  return [
+    h("h1", { class: "title" }, "There is no such video"),
+    h("p", { class: "lead" }, "It was deleted, or it belongs to another key."),
+    h("div", { class: "row" }, h("a", { class: "primary", href: api.root.href }, "Make a new one")),
+  ];
+}
+
+/** @param {Video} video */
+function told(video) {
+  const pairs = [
+    ["model", video.model], ["seed", video.seed], ["size", String(video.size).replace("x", " × ")],
+    ["length", video.seconds && `${Number(Number(video.seconds).toFixed(2))} s`],
+    ["state", over(video) ? null : doing(video).toLowerCase()], ["made", ago(video.created_at)],
+  ];
+  const items = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
+    .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)));
+  if (video.remixed_from_video_id) {
+    items.push(h("div", {}, h("dt", {}, "remix of"), h("dd", {}, h("a", { href: api.permalink(video.remixed_from_video_id) }, "an earlier video"))));
+  }
+  return items;
+}
