@@ -92,7 +92,7 @@ export function gallery() {
 /** @param {Video} first */
 function card(first) {
   const [width, height] = sides(first.size);
-  const still = h("img", { alt: "", loading: "lazy", decoding: "async", width, height });
+  const still = h("img", { alt: "", hidden: true, loading: "lazy", decoding: "async", width, height });
   const shade = h("span", { class: "shade" });
   const bar = h("i", {});
   const track = h("span", { class: "track", "aria-hidden": "true" }, bar);

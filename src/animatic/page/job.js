@@ -8,7 +8,7 @@ import { remixForm } from "./remix.js";
 import { Screen } from "./screen.js";
 import { Stages } from "./stages.js";
 import { Stills } from "./stills.js";
-import { ago, cancelled, doing, failure, over } from "./words.js";
+import { ago, cancelled, failure, over } from "./words.js";
 
 /** @typedef {import("./api.js").Video} Video */
 
@@ -26,17 +26,17 @@ export function jobView(id, go) {
   const lost = h("p", { class: "lost", role: "status", hidden: true }, h("i", {}), "Connection lost, trying again. Nothing of the work is lost.");
   const layout = h("div", { class: "job", "aria-busy": "true" });
   const screen = new Screen(layout);
-  const stages = new Stages();
   const stills = new Stills(id, (number) => video && screen.update(video, number), update);
   const paragraph = new Paragraph(id, update);
   const cancel = h("button", { type: "button", class: "quiet", onclick: () => act(cancel, () => api.cancel(id)) }, icon("close"), "Cancel");
+  const stages = new Stages(cancel);
   const outcome = h("div", { class: "outcome" });
   const facts = h("dl", { class: "facts" });
   const remarks = h("ul", { class: "remarks" });
   const error = h("p", { class: "error-line", role: "alert" });
   const provenance = h("div", {});
   fill(layout,
-    h("div", { class: "seen" }, h("div", { class: "state" }, stages.element, cancel), screen.element, error, outcome, stills.element),
+    h("div", { class: "seen" }, stages.element, screen.element, error, outcome, stills.element),
     h("div", { class: "told" }, paragraph.element, remarks, facts));
   const element = h("article", { class: "view" }, h("a", { class: "quiet up", href: api.root.href }, icon("back"), "New video"), title, lost, layout, provenance);
 
@@ -50,10 +50,9 @@ export function jobView(id, go) {
     stills.update(now);
     screen.update(now, now.waiting_for === "still" ? stills.now : 0);
     paragraph.update(now);
-    cancel.hidden = over(now);
     stages.element.hidden = over(now);
     layout.classList.toggle("bare", now.status === "failed" && !now.stills.length && !now.preview);
-    fill(remarks, [...new Set([...(now.notices ?? []), ...(now.remarks ?? [])])].map((text) => h("li", {}, text)));
+    fill(remarks, (now.remarks ?? []).map((text) => h("li", {}, text)), [...new Set(now.notices ?? [])].map((text) => h("li", { class: "notice" }, text)));
     fill(facts, told(now));
     const key = `${now.status} ${now.error?.code}`;
     if (key === drawn) return;
@@ -70,13 +69,17 @@ export function jobView(id, go) {
       remix.setAttribute("aria-expanded", String(!form.hidden));
       if (!form.hidden) form.querySelector("textarea")?.focus();
     } }, icon("remix"), "Remix");
-    const remove = h("button", { type: "button", class: "quiet", onclick: () => confirmed.showModal() }, icon("bin"), "Delete");
+    const remove = h("button", { type: "button", class: "quiet", onclick: () => {
+      confirmed.showModal();
+      keep.focus();
+    } }, icon("bin"), "Delete");
+    const keep = h("button", { class: "quiet" }, "Keep it");
     const confirmed = h("dialog", { "aria-labelledby": "delete-title" }, h("form", { method: "dialog" },
       h("h2", { id: "delete-title" }, "Delete this video?"),
       h("p", {}, "Its film, its still and its record are removed from this server."),
       h("div", { class: "row" },
         h("button", { type: "button", class: "primary", onclick: () => { confirmed.close(); act(remove, () => api.remove(id), () => go(api.root.href)); } }, "Delete it"),
-        h("button", { class: "quiet", autofocus: true }, "Keep it"))));
+        keep)));
     const again = (/** @type {string} */ name, /** @type {number} */ seed, /** @type {any} */ picture, kind = "quiet") => {
       const button = h("button", { type: "button", class: kind, onclick: () => act(button, () => api.remix(id, { prompt: now.prompt, seed }), (made) => go(api.permalink(made.id))) }, picture, name);
       return button;
@@ -153,7 +156,7 @@ function told(video) {
   const pairs = [
     ["model", video.model], ["seed", video.seed], ["size", String(video.size).replace("x", " × ")],
     ["length", video.seconds && `${Number(Number(video.seconds).toFixed(2))} s`],
-    ["state", over(video) ? null : doing(video).toLowerCase()], ["made", ago(video.created_at)],
+    ["asked for", ago(video.created_at)],
   ];
   const items = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
     .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)));

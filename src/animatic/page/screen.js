@@ -16,7 +16,8 @@ export class Screen {
     this.host = host;
     this.picture = h("img", { alt: "", hidden: true });
     this.words = h("p", { class: "screen-words" });
-    this.box = h("div", { class: "box" }, this.words, this.picture);
+    this.noise = noise();
+    this.box = h("div", { class: "box" }, this.noise, this.words, this.picture);
     this.note = h("p", { class: "screen-note" });
     this.element = h("figure", { class: "screen" }, this.box, this.note);
     /** @type {[number, number]} */
@@ -102,6 +103,17 @@ export class Screen {
     write(this.note, this.film && small && factor > 1
       ? `Made at ${width} × ${height}, shown ${factor} times as large: every square is a pixel that the model made.` : "");
   }
+}
+
+/** What every picture begins as. */
+function noise() {
+  const canvas = h("canvas", { class: "noise sketch", width: 18, height: 12, "aria-hidden": "true" });
+  const pen = canvas.getContext("2d");
+  for (let n = 0; pen && n < 18 * 12; n += 1) {
+    pen.fillStyle = `hsl(${20 + 40 * Math.random()} ${10 + 25 * Math.random()}% 50% / ${(0.55 * Math.random()).toFixed(2)})`;
+    pen.fillRect(n % 18, Math.floor(n / 18), 1, 1);
+  }
+  return canvas;
 }
 
 /** @param {Video} video */

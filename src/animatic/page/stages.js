@@ -6,7 +6,8 @@ import { STAGES, STAGE_NAMES, doing, over, reached, roughly, step } from "./word
 /** @typedef {import("./api.js").Video} Video */
 
 export class Stages {
-  constructor() {
+  /** @param {HTMLElement} aside goes beside what is being done */
+  constructor(aside) {
     this.what = h("strong", {});
     this.detail = h("span", { class: "detail" });
     this.left = h("span", { class: "left" });
@@ -18,7 +19,7 @@ export class Stages {
     this.track = h("div", { class: "stages", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 },
       h("ol", { "aria-hidden": "true" }, this.bars.map((one) => one.item)));
     this.element = h("section", { class: "progress", "aria-label": "Progress" },
-      h("p", { class: "now" }, this.what, this.detail, this.left), this.track);
+      h("div", { class: "doing" }, h("p", {}, this.what, " ", this.detail), this.left, aside), this.track);
     this.told = "";
     /** When it is expected to be done, in milliseconds; 0: not known. */
     this.end = 0;

@@ -33,8 +33,7 @@ const FAILURES = {
  * @param {number} seconds
  */
 export function duration(seconds) {
-  if (seconds < 0.95) return "1 s";
-  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 9.95) return `${Math.max(0.1, seconds).toFixed(1)} s`;
   if (seconds < 100) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);
   return minutes < 100 ? `${minutes} min` : `${(seconds / 3600).toFixed(1)} h`;
