@@ -126,6 +126,7 @@ export function jobView(id, go) {
     lost: (is) => {
       if (lost.hidden === is && is) say("Connection lost, trying again.");
       lost.hidden = !is;
+      if (is) stages.halt();
     },
     gone: (refusal) => {
       if (refusal.status === 404) fill(element, ...missing());

@@ -119,6 +119,7 @@ function noise() {
 /** @param {Video} video */
 function emptiness(video) {
   if (video.status === "failed") return "";
+  if (video.waiting_for === "caption") return "It is drawn when you have read the paragraph.";
   if (video.status === "queued") return "It begins when its turn comes.";
   return video.caption ? "The first strokes come soon." : "First the words, then the picture.";
 }

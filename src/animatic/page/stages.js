@@ -55,6 +55,12 @@ export class Stages {
     this.told = news;
   }
 
+  /** Nothing is known for now. */
+  halt() {
+    this.end = 0;
+    this.count();
+  }
+
   /** Between two tellings the time goes on. */
   count() {
     write(this.left, this.end ? `about ${roughly(Math.max(0, this.end - Date.now()) / 1000)} left` : "");

@@ -38,7 +38,8 @@ export class Stills {
   /** @param {Video} video */
   update(video) {
     this.waiting = video.waiting_for === "still";
-    this.element.hidden = video.stills.length < 2;
+    const another = video.stills.length === 1 && !video.picked && video.phase === "image.denoise";
+    this.element.hidden = video.stills.length < 2 && !another;
     this.element.classList.toggle("open", this.waiting);
     this.bottom.hidden = !this.waiting;
     write(this.title, this.waiting ? "Which still shall be filmed?" : video.picked ? "The stills, and the one that was filmed" : "The stills so far");
