@@ -12,7 +12,8 @@ import { over } from "./words.js";
  *   stills: string[], scores: number[], picked: number | null, preview: string | null,
  *   options: Record<string, any>, notices: string[], remarks: string[],
  * }} Video
- * @typedef {{ id: string, title?: string, ready?: boolean, size?: string, seconds?: string, sizes?: string[] }} Model
+ * @typedef {{ id: string, title?: string, ready?: boolean, size?: string, seconds?: string, sizes?: string[],
+ *   vocabulary?: string[] }} Model
  * @typedef {Record<string, any>} Fields what create takes
  */
 

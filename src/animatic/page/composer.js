@@ -7,14 +7,15 @@ import { typed } from "./words.js";
 
 /** @typedef {import("./api.js").Model} Model */
 
-const EXAMPLES = [
+/** Of the toy world that models with a vocabulary know. */
+const TOYS = [
   "an orange rocket takes off into the night sky",
   "a red boat sails to the right",
   "a blue fish swims left in the sea",
   "a green bird flies over the city",
   "a white cat rests in the snow",
 ];
-const FILMIC = ["a lighthouse keeper walks down to the sea at dawn", "rain on the window of a night train", "a paper boat in a flooded street"];
+const FILMS = ["a lighthouse keeper walks down to the sea at dawn", "rain on the window of a night train", "a paper boat in a flooded street"];
 const KNOWN = [
   "video.num_inference_steps", "video.guidance_scale", "video.num_frames", "video.negative_prompt", "video.scheduler",
   "image.num_inference_steps", "image.guidance_scale", "refine.temperature", "file.fps", "file.crf",
@@ -119,13 +120,13 @@ export function composer(models, go) {
   function shape() {
     const one = models.find((model_) => model_.id === model.value);
     const sizes = one?.sizes ?? [];
-    fill(size, h("option", { value: "" }, one?.size ? `${one.size.replace("x", " × ")}` : "as the model has it"),
+    fill(size, h("option", { value: "" }, one?.size ? one.size.replace("x", " × ") : "as the model has it"),
       sizes.filter((name) => name !== one?.size).map((name) => h("option", { value: name }, name.replace("x", " × "))));
     sizeField.hidden = sizes.length < 2;
     seconds.placeholder = one?.seconds ?? "";
-    const toy = model.value === "pocket";
-    prompt.placeholder = (toy ? EXAMPLES : FILMIC)[0];
-    fill(ideas, h("span", {}, "For example "), (toy ? EXAMPLES.slice(1) : FILMIC.slice(1)).map((text) =>
+    const examples = one?.vocabulary?.length ? TOYS : FILMS;
+    prompt.placeholder = examples[0];
+    fill(ideas, h("span", {}, "For example "), examples.slice(1).map((text) =>
       h("button", { type: "button", class: "idea", onclick: () => { prompt.value = text; changed(); prompt.focus(); } }, text)));
   }
 
