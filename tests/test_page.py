@@ -60,7 +60,7 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
-        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._environment = dict(os.environ)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -237,8 +237,10 @@ def test_a_killed_server_is_waited_for(browser: Browser, server: Server) -> None
     with visit(browser, server, f"/videos/{name}", forgiven="net::ERR_") as page:
         page.get_by_text(re.compile(r"step [1-9]\d* of 60")).wait_for()
         server.kill()
-        page.get_by_text("Connection lost, trying again").wait_for()
-        server.start()
+        try:
+            page.get_by_text("Connection lost, trying again").wait_for()
+        finally:
+            server.start()
         page.get_by_text("Connection lost, trying again").wait_for(state="hidden")
         plays(page)
     with visit(browser, server) as page:
@@ -358,12 +360,12 @@ def test_a_narrow_phone_and_the_other_colours(browser: Browser, server: Server, 
     with visit(browser, server, viewport={"width": 360, "height": 740}, color_scheme="dark") as page:
         page.get_by_label("One short sentence").fill(ROCKET)
         page.locator(".card").first.wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
         page.get_by_role("button", name="Light colours").click()
         page.goto(f"{server.url}/videos/{film}")
         page.get_by_role("button", name="Dark colours").wait_for()
         plays(page)
-        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
         box = page.locator(".box video").bounding_box()
         assert box and box["width"] == 288
 

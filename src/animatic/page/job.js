@@ -1,7 +1,7 @@
 // One video at its permalink, from the queue to the film.
 
 import * as api from "./api.js";
-import { fill, h, icon, say, write } from "./dom.js";
+import { fill, h, icon, write } from "./dom.js";
 import { Paragraph } from "./paragraph.js";
 import { recordSection } from "./record.js";
 import { remixForm } from "./remix.js";
@@ -124,7 +124,6 @@ export function jobView(id, go) {
   const stop = api.follow(id, {
     video: update,
     lost: (is) => {
-      if (lost.hidden === is && is) say("Connection lost, trying again.");
       lost.hidden = !is;
       if (is) stages.halt();
     },
