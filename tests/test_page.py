@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -63,13 +65,14 @@ class Server:
         self._environment = dict(os.environ)
         self._process: subprocess.Popen[bytes] | None = None
 
+        self._command = [sys.executable, "-m", "animatic", "serve", "--data", str(folder / "data")]
+
     def start(self) -> None:
-        flags = ["--port", str(self.port), "--data", str(self._folder / "data"), "--store", str(self._folder / "store")]
+        flags = ["--port", str(self.port), "--store", str(self._folder / "store"), "--presets", "pocket"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "animatic", "serve", *flags, "--presets", "pocket"],
-                env=self._environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                [*self._command, *flags], env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
         end = time.monotonic() + 60
         while time.monotonic() < end:
             assert self._process.poll() is None, (self._folder / "log").read_text()
@@ -85,6 +88,13 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
+
+    def key(self, holder: str) -> str:
+        """A new key; from now on one is needed."""
+        made = subprocess.run(
+            [*self._command, "keys", "add", holder], env=self._environment, capture_output=True, check=True, timeout=30
+        )
+        return made.stdout.decode().strip()
 
     def ask(self, path: str, fields: dict[str, Any] | None = None, method: str | None = None) -> Any:
         body = json.dumps(fields).encode() if fields is not None else None
@@ -368,6 +378,41 @@ def test_a_narrow_phone_and_the_other_colours(browser: Browser, server: Server, 
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         box = page.locator(".box video").bounding_box()
         assert box and box["width"] == 288
+
+
+def test_a_key_is_asked_for_where_one_is_needed(browser: Browser, tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    key = server.key("somebody")
+    server.start()
+    try:
+        with visit(browser, server, forgiven="401") as page:
+            page.get_by_label("Key").fill("a guess")
+            page.get_by_role("button", name="Sign in").click()
+            page.locator("#key-error", has_text="key").wait_for()
+            page.get_by_label("Key").fill(key)
+            page.get_by_label("Key").press("Enter")
+            page.get_by_label("One short sentence").wait_for()
+            page.reload()
+            page.get_by_role("button", name="Sign out").click()
+            page.get_by_label("Key").wait_for()
+            page.reload()
+            page.get_by_label("Key").wait_for()
+    finally:
+        server.kill()
+
+
+def test_a_picture_is_where_it_begins(browser: Browser, server: Server, tmp_path: Path) -> None:
+    Image.new("RGB", (144, 96), (40, 90, 160)).save(tmp_path / "mine.png")
+    with visit(browser, server) as page:
+        page.get_by_label("One short sentence").fill("a blue fish swims left in the sea")
+        page.get_by_label("Begin with a picture").set_input_files(tmp_path / "mine.png")
+        page.get_by_text("mine.png becomes the still").wait_for()
+        quick(page)
+        page.get_by_role("button", name="Make the video").click()
+        name = here(page)
+        plays(page)
+        still = page.request.get(f"{server.url}/v1/videos/{name}/content?variant=still").body()
+        assert Image.open(io.BytesIO(still)).convert("RGB").getpixel((70, 50)) == (40, 90, 160)
 
 
 def test_a_deleted_video_is_gone(browser: Browser, server: Server) -> None:

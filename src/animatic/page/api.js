@@ -5,7 +5,7 @@ import { over } from "./words.js";
 /**
  * @typedef {{
  *   id: string, model: string, status: "queued" | "in_progress" | "completed" | "failed", progress: number,
- *   created_at: number, completed_at: number | null, prompt: string, seconds: string, size: string,
+ *   created_at: number, completed_at: number | null, expires_at: number | null, prompt: string, seconds: string, size: string,
  *   remixed_from_video_id: string | null, error: { code: string, message: string } | null, seed: number,
  *   caption: string | null, stage: string | null, phase: string | null, step: number | null, steps: number | null,
  *   remaining_seconds: number | null, position: number | null, waiting_for: "caption" | "still" | null,

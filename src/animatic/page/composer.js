@@ -42,9 +42,12 @@ export function composer(models, go) {
   const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: 0, inputmode: "numeric" });
   const dice = h("button", { type: "button", class: "inset", "aria-label": "Another seed", title: "Another seed", onclick: () => { seed.value = String(Math.floor(Math.random() * 10000)); changed(); } }, icon("dice"));
   const stills = [1, 2, 3, 4].map((count) => h("input", { type: "radio", name: "stills", value: count, checked: count === 1, "aria-label": `${count}` }));
+  const stillsField = h("fieldset", { class: "field" }, h("legend", {}, "Stills"),
+    h("div", { class: "segments" }, stills.map((one) => h("label", {}, one, h("span", { "aria-hidden": "true" }, one.value)))));
   const best = h("input", { type: "checkbox", id: "best" });
   const bestLabel = h("label", { class: "check", for: "best", hidden: true }, best, h("span", {}, "Take the best still without asking me"));
   const review = h("input", { type: "checkbox", id: "review" });
+  const reviewLabel = h("label", { class: "check", for: "review" }, review, h("span", {}, "Let me read the paragraph first"));
 
   const size = h("select", { id: "size" });
   const sizeField = h("div", { class: "field" }, h("label", { for: "size" }, "Size"), size);
@@ -75,10 +78,9 @@ export function composer(models, go) {
     prompt, h("div", { class: "begin" }, file, drop, chosen), wrong,
     h("div", { class: "fields main" },
       h("div", { class: "field grow" }, h("label", { for: "model" }, "Models"), model),
-      h("fieldset", { class: "field" }, h("legend", {}, "Stills"), h("div", { class: "segments" }, stills.map((one) => h("label", {}, one, h("span", { "aria-hidden": "true" }, one.value))))),
+      stillsField,
       h("div", { class: "field" }, h("label", { for: "seed" }, "Seed"), h("div", { class: "joined" }, seed, dice))),
-    h("div", { class: "checks" },
-      h("label", { class: "check", for: "review" }, review, h("span", {}, "Let me read the paragraph first")), bestLabel),
+    h("div", { class: "checks" }, reviewLabel, bestLabel),
     more,
     h("div", { class: "bottom" }, h("div", { class: "forecast" }, plan.element), make),
     plan.notes);
@@ -145,9 +147,11 @@ export function composer(models, go) {
     if (model.value) made.model = model.value;
     if (seed.value !== "") made.seed = Number(seed.value);
     const count = Number(stills.find((one) => one.checked)?.value ?? 1);
-    if (count > 1) made.stills = count;
-    if (count > 1 && best.checked) made.pick = "best";
-    if (review.checked) made.review = "caption";
+    if (count > 1 && !picture) {
+      made.stills = count;
+      if (best.checked) made.pick = "best";
+    }
+    if (review.checked && !caption.value.trim()) made.review = "caption";
     if (size.value) made.size = size.value;
     if (seconds.value) made.seconds = seconds.value;
     if (caption.value.trim()) made.caption = caption.value.trim();
@@ -163,7 +167,9 @@ export function composer(models, go) {
     once = api.token();
     grow();
     keep(sessionStorage, DRAFT, prompt.value);
-    bestLabel.hidden = Boolean(stills[0].checked);
+    stillsField.hidden = Boolean(picture);
+    bestLabel.hidden = Boolean(picture || stills[0].checked);
+    reviewLabel.hidden = Boolean(caption.value.trim());
     ideas.hidden = Boolean(prompt.value);
     plan.ask(prompt.value.trim() ? fields() : null);
   }

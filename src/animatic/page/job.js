@@ -32,12 +32,13 @@ export function jobView(id, go) {
   const stages = new Stages(cancel);
   const outcome = h("div", { class: "outcome" });
   const facts = h("dl", { class: "facts" });
-  const remarks = h("ul", { class: "remarks" });
+  const remarks = h("ul", { class: "remarks", "aria-label": "Remarks" });
+  const notices = h("ul", { class: "notices", "aria-label": "Notices" });
   const error = h("p", { class: "error-line", role: "alert" });
   const provenance = h("div", {});
   fill(layout,
     h("div", { class: "seen" }, stages.element, screen.element, error, outcome, stills.element),
-    h("div", { class: "told" }, paragraph.element, remarks, facts));
+    h("div", { class: "told" }, paragraph.element, remarks, facts, notices));
   const element = h("article", { class: "view" }, h("a", { class: "quiet up", href: api.root.href }, icon("back"), "New video"), title, lost, layout, provenance);
 
   /** @param {Video} now */
@@ -52,7 +53,8 @@ export function jobView(id, go) {
     paragraph.update(now);
     stages.element.hidden = over(now);
     layout.classList.toggle("bare", now.status === "failed" && !now.stills.length && !now.preview);
-    fill(remarks, (now.remarks ?? []).map((text) => h("li", {}, text)), [...new Set(now.notices ?? [])].map((text) => h("li", { class: "notice" }, text)));
+    fill(remarks, (now.remarks ?? []).map((text) => h("li", {}, text)));
+    fill(notices, [...new Set(now.notices ?? [])].map((text) => h("li", {}, text)));
     fill(facts, told(now));
     const key = `${now.status} ${now.error?.code}`;
     if (key === drawn) return;
@@ -157,6 +159,7 @@ function told(video) {
     ["model", video.model], ["seed", video.seed], ["size", String(video.size).replace("x", " × ")],
     ["length", video.seconds && `${Number(Number(video.seconds).toFixed(2))} s`],
     ["asked for", ago(video.created_at)],
+    ["kept until", video.expires_at && new Date(1000 * video.expires_at).toLocaleDateString("en", { day: "numeric", month: "short" })],
   ];
   const items = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
     .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)));

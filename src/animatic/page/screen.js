@@ -22,6 +22,8 @@ export class Screen {
     this.element = h("figure", { class: "screen" }, this.box, this.note);
     /** @type {[number, number]} */
     this.size = [3, 2];
+    /** How much of the window's height it may take. */
+    this.share = 0.66;
     this.shown = "";
     /** @type {HTMLVideoElement | null} */
     this.film = null;
@@ -40,6 +42,7 @@ export class Screen {
   /** @param {Video} video @param {number} looked the still that is being looked at, 0 for none */
   update(video, looked) {
     this.size = sides(video.size);
+    this.share = video.waiting_for === "still" ? 0.46 : 0.66; // The choice is to be seen below it.
     this.box.classList.toggle("crisp", this.size[0] < SMALL);
     this.fit();
     if (video.status === "completed") {
@@ -82,6 +85,7 @@ export class Screen {
       poster: api.content(video.id, "still"), src: api.content(video.id, "video"),
     });
     this.film.muted = true;
+    this.film.addEventListener("error", () => write(this.note, "The film cannot be played: its file is not there, or this browser does not know its format."));
     this.box.replaceChildren(this.film);
     if (!calm()) this.film.play().catch(() => {});
     this.fit();
@@ -91,7 +95,7 @@ export class Screen {
   fit() {
     const [width, height] = this.size;
     const beside = parseFloat(getComputedStyle(this.host).getPropertyValue("--beside")) || 0;
-    const room = Math.min(this.host.clientWidth - beside, Math.max(220, innerHeight * 0.66) * (width / height));
+    const room = Math.min(this.host.clientWidth - beside, Math.max(220, innerHeight * this.share) * (width / height));
     if (!(room > 0)) return;
     const dots = devicePixelRatio || 1;
     const small = width < SMALL;
