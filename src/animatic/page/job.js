@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { fill, h, icon, write } from "./dom.js";
 import { Paragraph } from "./paragraph.js";
 import { recordSection } from "./record.js";
-import { remixForm } from "./remix.js";
+import { anew, remixForm } from "./remix.js";
 import { Screen } from "./screen.js";
 import { Stages } from "./stages.js";
 import { Stills } from "./stills.js";
@@ -82,14 +82,15 @@ export function jobView(id, go) {
       h("div", { class: "row" },
         h("button", { type: "button", class: "primary", onclick: () => { confirmed.close(); act(remove, () => api.remove(id), () => go(api.root.href)); } }, "Delete it"),
         keep)));
-    const again = (/** @type {string} */ name, /** @type {number} */ seed, /** @type {any} */ picture, kind = "quiet") => {
-      const button = h("button", { type: "button", class: kind, onclick: () => act(button, () => api.remix(id, { prompt: now.prompt, seed }), (made) => go(api.permalink(made.id))) }, picture, name);
+    const again = (/** @type {string} */ name, /** @type {api.Fields} */ fields, /** @type {Node} */ picture, kind = "quiet") => {
+      const made = (/** @type {Video} */ another) => go(api.permalink(another.id));
+      const button = h("button", { type: "button", class: kind, onclick: () => act(button, () => api.remix(id, fields), made) }, picture, name);
       return button;
     };
     if (now.status === "failed") {
       return [
         h("div", { class: `failure${cancelled(now) ? " calm" : ""}` }, h("h2", {}, failure(now)), !cancelled(now) && h("p", { dir: "auto" }, now.error?.message || "No reason is given.")),
-        h("div", { class: "row" }, again("Try again", now.seed, icon("again"), "primary"), remix, remove), form, confirmed,
+        h("div", { class: "row" }, again("Try again", { prompt: now.prompt }, icon("again"), "primary"), remix, remove), form, confirmed,
       ];
     }
     const name = now.prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60).replace(/^-+|-+$/g, "") || now.id;
@@ -97,7 +98,7 @@ export function jobView(id, go) {
     return [
       h("div", { class: "row" },
         h("a", { class: "primary", ...file("video", "mp4") }, icon("download"), "Download"),
-        remix, again("Another take", now.seed + 1, icon("dice")),
+        remix, again("Another take", anew(now, now.prompt, now.seed + 1), icon("dice")),
         h("a", { class: "quiet", ...file("still", "png") }, icon("picture"), "Still"),
         h("a", { class: "quiet", ...file("card", "png") }, icon("picture"), "Card"), remove),
       form, confirmed,

@@ -3,8 +3,21 @@
 import * as api from "./api.js";
 import { h, write } from "./dom.js";
 
+/** @typedef {import("./api.js").Video} Video */
+
 /**
- * @param {import("./api.js").Video} video
+ * What another take of a video is to be asked for: where somebody chose the still, its stills are others now, and
+ * somebody chooses again.
+ * @param {Video} video @param {string} prompt @param {number} seed
+ * @returns {import("./api.js").Fields}
+ */
+export function anew(video, prompt, seed) {
+  const chosen = video.stills.length > 1 && !video.scores.length;
+  return { prompt, seed, ...(chosen ? { pick: null } : {}) };
+}
+
+/**
+ * @param {Video} video
  * @param {(href: string) => void} go
  * @returns {HTMLFormElement} hidden at first
  */
@@ -22,7 +35,7 @@ export function remixForm(video, go) {
     event.preventDefault();
     button.disabled = true;
     try {
-      const made = await api.remix(video.id, { prompt: prompt.value.trim(), seed: Number(seed.value) || 0 });
+      const made = await api.remix(video.id, anew(video, prompt.value.trim(), Number(seed.value) || 0));
       go(api.permalink(made.id));
     } catch (refusal) {
       write(error, /** @type {Error} */ (refusal).message);

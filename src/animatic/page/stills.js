@@ -1,7 +1,7 @@
 // The drawn stills of a job, and the choice among them: by mouse, by arrows, by numbers.
 
 import * as api from "./api.js";
-import { fill, h, write } from "./dom.js";
+import { calm, fill, h, write } from "./dom.js";
 import { sides } from "./words.js";
 
 /** @typedef {import("./api.js").Video} Video */
@@ -52,7 +52,9 @@ export class Stills {
     if (this.waiting) {
       this.look(Math.min(this.now || best || 1, video.stills.length));
       const free = document.activeElement === document.body || document.activeElement?.id === "view";
-      if (free) this.field(this.now)?.focus({ preventScroll: true });
+      if (!free) return;
+      this.field(this.now)?.focus({ preventScroll: true });
+      this.element.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
     }
   }
 
