@@ -74,7 +74,12 @@ async function ask(method, path, body, more = {}) {
   /** @type {Response} */
   let answer;
   try {
-    answer = await fetch(at(path), { method, headers, body: body && (form ? body : JSON.stringify(body)), signal: more.signal });
+    answer = await fetch(at(path), {
+      method,
+      headers,
+      body: body && (form ? body : JSON.stringify(body)),
+      signal: more.signal,
+    });
   } catch (error) {
     if (more.signal?.aborted) throw error;
     throw new Refusal(0);
@@ -108,7 +113,8 @@ export const models = () => ask("GET", "/v1/models");
 /** @param {Fields} fields @param {AbortSignal} signal */
 export const plan = (fields, signal) => ask("POST", "/v1/videos/plan", packed(fields), { signal });
 /** @param {Fields} fields @param {string} once the same for every try of one wish: it is queued once @returns {Promise<Video>} */
-export const create = (fields, once) => ask("POST", "/v1/videos", packed(fields), { headers: { "idempotency-key": once } });
+export const create = (fields, once) =>
+  ask("POST", "/v1/videos", packed(fields), { headers: { "idempotency-key": once } });
 /** @param {{ limit: number, after?: string }} page @returns {Promise<{ data: Video[], last_id: string, has_more: boolean }>} */
 export const list = ({ limit, after }) =>
   ask("GET", `/v1/videos?order=desc&limit=${limit}${after ? `&after=${encodeURIComponent(after)}` : ""}`);
@@ -124,6 +130,8 @@ export const caption = (id, caption) => ask("POST", path(id, "caption"), { capti
 export const still = (id, still) => ask("POST", path(id, "still"), { still });
 /** @param {string} id */
 export const remove = (id) => ask("DELETE", path(id));
+/** @param {string} id where it is */
+export const recordOf = (id) => at(path(id, "record"));
 /** @param {string} id */
 export const record = (id) => ask("GET", path(id, "record"));
 

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { composer } from "./composer.js";
-import { fill, h, icon } from "./dom.js";
+import { button, fill, h, pictured } from "./dom.js";
 import { gallery } from "./gallery.js";
 import { jobView, missing } from "./job.js";
 import { signInView } from "./signin.js";
@@ -58,9 +58,20 @@ async function home(now) {
   } catch (error) {
     const refusal = /** @type {api.Refusal} */ (error);
     if (now !== turn || refusal.status === 401) return;
-    fill(view, h("div", { class: "view" }, h("h1", { class: "title" }, "The studio does not answer"),
-      h("p", { class: "lead" }, `${refusal.message} It is tried again in a moment.`),
-      h("div", { class: "row" }, h("button", { type: "button", class: "primary", onclick: () => show() }, "Try now"))));
+    fill(
+      view,
+      h(
+        "div",
+        { class: "view" },
+        h("h1", { class: "title" }, "The studio does not answer"),
+        h("p", { class: "lead" }, `${refusal.message} It is tried again in a moment.`),
+        h(
+          "div",
+          { class: "row" },
+          button("primary", () => show(), "Try now"),
+        ),
+      ),
+    );
     const timer = setTimeout(() => now === turn && show(), 4000);
     leave = () => clearTimeout(timer);
   }
@@ -71,33 +82,43 @@ function lock() {
   leave = () => {};
   turn += 1;
   document.title = TITLE;
-  fill(view, signInView(() => {
-    draw(true);
-    show(true);
-  }));
+  fill(
+    view,
+    signInView(() => {
+      draw(true);
+      show(true);
+    }),
+  );
   draw(false);
   document.getElementById("key")?.focus();
 }
 
 /** @param {boolean} signedIn whether there is something to sign out from */
 function draw(signedIn) {
-  const button = h("button", { type: "button", class: "inset", onclick: () => {
+  const dark = theme.dark();
+  const colours = pictured(dark ? "Light colours" : "Dark colours", dark ? "sun" : "moon", () => {
     theme.toggle();
     draw(signedIn);
     document.getElementById("theme")?.focus();
-  }, id: "theme", "aria-label": theme.dark() ? "Light colours" : "Dark colours", title: theme.dark() ? "Light colours" : "Dark colours" }, icon(theme.dark() ? "sun" : "moon"));
-  const out = signedIn && h("button", { type: "button", class: "quiet", onclick: async () => {
+  });
+  colours.id = "theme";
+  const leaving = async () => {
     await api.signOut().catch(() => {});
     lock();
-  } }, "Sign out");
-  fill(tools, out, button);
+  };
+  fill(tools, signedIn && button("quiet", leaving, "Sign out"), colours);
 }
 
 async function begin() {
   /** @type {HTMLAnchorElement} */ (document.getElementById("brand")).href = api.root.href;
-  fill(/** @type {HTMLElement} */ (document.getElementById("links")), h("a", { href: api.at("/openapi.json") }, "HTTP API"));
+  fill(
+    /** @type {HTMLElement} */ (document.getElementById("links")),
+    h("a", { href: api.at("/openapi.json") }, "HTTP API"),
+  );
   draw(false);
-  matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => draw(Boolean(tools.querySelector(".quiet"))));
+  matchMedia("(prefers-color-scheme: light)").addEventListener("change", () =>
+    draw(Boolean(tools.querySelector(".quiet"))),
+  );
   api.whenLocked(lock);
   addEventListener("popstate", () => show());
   document.addEventListener("click", (event) => {

@@ -26,7 +26,9 @@ export function h(tag, attributes = {}, ...children) {
  * @param {...(Child | Child[])} children
  */
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  const nothing = [null, undefined, false];
+  const shown = children.flat().filter((child) => !nothing.includes(/** @type {any} */ (child)));
+  element.replaceChildren(.../** @type {(Node | string)[]} */ (shown));
 }
 
 /**
@@ -41,6 +43,12 @@ export function write(element, text) {
 /** Whether the person wants little to move. */
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+/** Whether the person is at nothing in particular, so that the focus may be moved. */
+export function idle() {
+  const at = document.activeElement;
+  return !at || at === document.body || at.id === "view";
+}
+
 /**
  * Tells those who do not see the page. For what matters, not for every step.
  * @param {string} text
@@ -49,8 +57,39 @@ export function say(text) {
   write(/** @type {Element} */ (document.getElementById("said")), text);
 }
 
+/**
+ * A button that does something.
+ * @param {string} kind its class: primary, quiet or inset
+ * @param {() => void} act
+ * @param {...Child} children
+ * @returns {HTMLButtonElement}
+ */
+export const button = (kind, act, ...children) =>
+  h("button", { type: "button", class: kind, onclick: act }, ...children);
+
+/**
+ * A button of a picture alone.
+ * @param {string} name what it does, in words
+ * @param {keyof typeof PATHS} picture
+ * @param {() => void} act
+ * @returns {HTMLButtonElement}
+ */
+export function pictured(name, picture, act) {
+  const made = button("inset", act, icon(picture));
+  made.setAttribute("aria-label", name);
+  made.title = name;
+  return made;
+}
+
+/**
+ * A name with its value, for a `dl`.
+ * @param {Child} name
+ * @param {...Child} value
+ */
+export const pair = (name, ...value) => h("div", {}, h("dt", {}, name), h("dd", {}, ...value));
+
 const PATHS = {
-  sun: "M12 4V2M12 22v-2M4 12H2M22 12h-2M5.6 5.6 4.2 4.2M19.8 19.8l-1.400-1.400M5.6 18.4l-1.400 1.400M19.8 4.2l-1.400 1.400M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8z",
+  sun: "M12 4V2M12 22v-2M4 12H2M22 12h-2M5.6 5.6 4.2 4.2M19.8 19.8l-1.4-1.4M5.6 18.4l-1.4 1.4M19.8 4.2l-1.4 1.4M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8z",
   moon: "M20 14.5A8 8 0 0 1 9.500 4 8 8 0 1 0 20 14.5z",
   picture: "M4 5h16v14H4zM4 16l4.5-4.5 4 4L16 12l4 4M15 9h.01",
   dice: "M5 5h14v14H5zM9 9h.01M15 15h.01M12 12h.01",

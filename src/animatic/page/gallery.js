@@ -1,8 +1,8 @@
 // The videos that were made here, the newest first; those that are being made move.
 
 import * as api from "./api.js";
-import { calm, h, write } from "./dom.js";
-import { ago, cancelled, doing, failure, over, sides } from "./words.js";
+import { button, calm, h, write } from "./dom.js";
+import { ago, doing, failure, over, sides } from "./words.js";
 
 /** @typedef {import("./api.js").Video} Video */
 
@@ -19,10 +19,17 @@ export function gallery() {
   let timer = 0;
   let closed = false;
   const grid = h("ul", { class: "grid" });
-  const more = h("button", { type: "button", class: "quiet", hidden: true, onclick: load }, "Show more");
+  const more = button("quiet", load, "Show more");
+  more.hidden = true;
   const state = h("p", { class: "hint", role: "status" }, "");
-  const element = h("section", { class: "gallery", "aria-labelledby": "gallery-title", hidden: true },
-    h("h2", { id: "gallery-title" }, "Made here"), grid, state, more);
+  const element = h(
+    "section",
+    { class: "gallery", "aria-labelledby": "gallery-title", hidden: true },
+    h("h2", { id: "gallery-title" }, "Made here"),
+    grid,
+    state,
+    more,
+  );
 
   /** @param {Video} video @param {boolean} first whether it is new and goes to the top */
   function place(video, first) {
@@ -69,7 +76,12 @@ export function gallery() {
       if (closed) return;
       const there = new Set(page.data.map((video) => video.id));
       // One that is not listed any more was deleted elsewhere; of those beyond the page nothing is known.
-      if (!page.has_more) for (const [id, one] of cards) if (!there.has(id)) { one.element.remove(); cards.delete(id); }
+      if (!page.has_more)
+        for (const [id, one] of cards)
+          if (!there.has(id)) {
+            one.element.remove();
+            cards.delete(id);
+          }
       [...page.data].reverse().forEach((video) => place(video, true));
       write(state, "");
     } catch {
@@ -86,7 +98,13 @@ export function gallery() {
   }
 
   load();
-  return { element, close: () => { closed = true; clearTimeout(timer); } };
+  return {
+    element,
+    close: () => {
+      closed = true;
+      clearTimeout(timer);
+    },
+  };
 }
 
 /** @param {Video} first */
@@ -109,17 +127,21 @@ function card(first) {
   /** @param {Video} video */
   function update(video) {
     self.video = video;
-    write(line, over(video) ? [video.model, `${Number(Number(video.seconds).toFixed(1))} s`, ago(video.created_at)].join(" · ") : live(video));
+    write(
+      line,
+      over(video)
+        ? [video.model, `${Number(Number(video.seconds).toFixed(1))} s`, ago(video.created_at)].join(" · ")
+        : live(video),
+    );
     const now = JSON.stringify([video.status, video.progress, video.preview, video.stills.length, video.waiting_for]);
     if (now === key) return;
     key = now;
     write(title, video.prompt);
     element.className = `card ${video.status}${video.waiting_for ? " waits" : ""}`;
-    write(shade, video.status === "failed" ? (cancelled(video) ? "Cancelled" : failure(video)) : video.status === "queued" ? "Queued" : "");
+    write(shade, video.status === "failed" ? failure(video) : video.status === "queued" ? "Queued" : "");
     track.hidden = over(video);
     bar.style.width = `${video.progress ?? 0}%`;
-    const path = video.status === "completed" ? api.content(video.id, "thumbnail")
-      : video.preview && !over(video) ? api.at(video.preview) : video.stills.length ? api.at(video.stills[video.stills.length - 1]) : "";
+    const path = pictureOf(video);
     if (path !== source) {
       source = path;
       still.hidden = !path;
@@ -132,11 +154,18 @@ function card(first) {
   let film = null;
   const play = () => {
     if (film || calm() || self.video.status !== "completed") return;
-    film = h("video", { loop: true, playsinline: true, tabindex: -1, "aria-hidden": "true", src: api.content(first.id, "video") });
-    film.muted = true;
-    film.addEventListener("playing", () => film?.classList.add("on"));
-    frame.append(film);
-    film.play().catch(() => {});
+    const made = h("video", {
+      loop: true,
+      playsinline: true,
+      tabindex: -1,
+      "aria-hidden": "true",
+      src: api.content(first.id, "video"),
+    });
+    film = made;
+    made.muted = true;
+    made.addEventListener("playing", () => made.classList.add("on"));
+    frame.append(made);
+    made.play().catch(() => {});
   };
   const halt = () => {
     film?.pause();
@@ -150,6 +179,13 @@ function card(first) {
   still.addEventListener("error", () => (still.hidden = true));
   update(first);
   return self;
+}
+
+/** @param {Video} video @returns {string} its URL; empty where there is nothing to be seen yet */
+function pictureOf(video) {
+  if (video.status === "completed") return api.content(video.id, "thumbnail");
+  const path = (!over(video) && video.preview) || video.stills.at(-1);
+  return path ? api.at(path) : "";
 }
 
 /** @param {Video} video */

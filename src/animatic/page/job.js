@@ -1,7 +1,7 @@
 // One video at its permalink, from the queue to the film.
 
 import * as api from "./api.js";
-import { fill, h, icon, write } from "./dom.js";
+import { button, fill, h, icon, pair, write } from "./dom.js";
 import { Paragraph } from "./paragraph.js";
 import { recordSection } from "./record.js";
 import { anew, remixForm } from "./remix.js";
@@ -23,12 +23,17 @@ export function jobView(id, go) {
   let drawn = "";
 
   const title = h("h1", { dir: "auto", class: "title" }, "…");
-  const lost = h("p", { class: "lost", role: "status", hidden: true }, h("i", {}), "Connection lost, trying again. Nothing of the work is lost.");
+  const lost = h(
+    "p",
+    { class: "lost", role: "status", hidden: true },
+    h("i", {}),
+    "Connection lost, trying again. Nothing of the work is lost.",
+  );
   const layout = h("div", { class: "job", "aria-busy": "true" });
   const screen = new Screen(layout);
   const stills = new Stills(id, (number) => video && screen.update(video, number), update);
   const paragraph = new Paragraph(id, update);
-  const cancel = h("button", { type: "button", class: "quiet", onclick: () => act(cancel, () => api.cancel(id)) }, icon("close"), "Cancel");
+  const cancel = button("quiet", () => act(cancel, () => api.cancel(id)), icon("close"), "Cancel");
   const stages = new Stages(cancel);
   const outcome = h("div", { class: "outcome" });
   const facts = h("dl", { class: "facts" });
@@ -36,10 +41,20 @@ export function jobView(id, go) {
   const notices = h("ul", { class: "notices", "aria-label": "Notices" });
   const error = h("p", { class: "error-line", role: "alert" });
   const provenance = h("div", {});
-  fill(layout,
+  fill(
+    layout,
     h("div", { class: "seen" }, stages.element, screen.element, error, outcome, stills.element),
-    h("div", { class: "told" }, paragraph.element, remarks, facts, notices));
-  const element = h("article", { class: "view" }, h("a", { class: "quiet up", href: api.root.href }, icon("back"), "New video"), title, lost, layout, provenance);
+    h("div", { class: "told" }, paragraph.element, remarks, facts, notices),
+  );
+  const element = h(
+    "article",
+    { class: "view" },
+    h("a", { class: "quiet up", href: api.root.href }, icon("back"), "New video"),
+    title,
+    lost,
+    layout,
+    provenance,
+  );
 
   /** @param {Video} now */
   function update(now) {
@@ -53,8 +68,14 @@ export function jobView(id, go) {
     paragraph.update(now);
     stages.element.hidden = over(now);
     layout.classList.toggle("bare", now.status === "failed" && !now.stills.length && !now.preview);
-    fill(remarks, (now.remarks ?? []).map((text) => h("li", {}, text)));
-    fill(notices, [...new Set(now.notices ?? [])].map((text) => h("li", {}, text)));
+    fill(
+      remarks,
+      (now.remarks ?? []).map((text) => h("li", {}, text)),
+    );
+    fill(
+      notices,
+      [...new Set(now.notices ?? [])].map((text) => h("li", {}, text)),
+    );
     fill(facts, told(now));
     const key = `${now.status} ${now.error?.code}`;
     if (key === drawn) return;
@@ -66,52 +87,106 @@ export function jobView(id, go) {
   /** @param {Video} now */
   function ending(now) {
     const form = remixForm(now, go);
-    const remix = h("button", { type: "button", class: "quiet", "aria-expanded": "false", onclick: () => {
+    const unfold = () => {
       form.hidden = !form.hidden;
       remix.setAttribute("aria-expanded", String(!form.hidden));
       if (!form.hidden) form.querySelector("textarea")?.focus();
-    } }, icon("remix"), "Remix");
-    const remove = h("button", { type: "button", class: "quiet", onclick: () => {
-      confirmed.showModal();
-      keep.focus();
-    } }, icon("bin"), "Delete");
+    };
+    const remix = button("quiet", unfold, icon("remix"), "Remix");
+    remix.setAttribute("aria-expanded", "false");
+    const remove = button(
+      "quiet",
+      () => {
+        confirmed.showModal();
+        keep.focus();
+      },
+      icon("bin"),
+      "Delete",
+    );
     const keep = h("button", { class: "quiet" }, "Keep it");
-    const confirmed = h("dialog", { "aria-labelledby": "delete-title" }, h("form", { method: "dialog" },
-      h("h2", { id: "delete-title" }, "Delete this video?"),
-      h("p", {}, "Its film, its still and its record are removed from this server."),
-      h("div", { class: "row" },
-        h("button", { type: "button", class: "primary", onclick: () => { confirmed.close(); act(remove, () => api.remove(id), () => go(api.root.href)); } }, "Delete it"),
-        keep)));
-    const again = (/** @type {string} */ name, /** @type {api.Fields} */ fields, /** @type {Node} */ picture, kind = "quiet") => {
+    const confirmed = h(
+      "dialog",
+      { "aria-labelledby": "delete-title" },
+      h(
+        "form",
+        { method: "dialog" },
+        h("h2", { id: "delete-title" }, "Delete this video?"),
+        h("p", {}, "Its film, its still and its record are removed from this server."),
+        h(
+          "div",
+          { class: "row" },
+          button(
+            "primary",
+            () => {
+              confirmed.close();
+              act(
+                remove,
+                () => api.remove(id),
+                () => go(api.root.href),
+              );
+            },
+            "Delete it",
+          ),
+          keep,
+        ),
+      ),
+    );
+    const again = (
+      /** @type {string} */ name,
+      /** @type {api.Fields} */ fields,
+      /** @type {Node} */ picture,
+      kind = "quiet",
+    ) => {
       const made = (/** @type {Video} */ another) => go(api.permalink(another.id));
-      const button = h("button", { type: "button", class: kind, onclick: () => act(button, () => api.remix(id, fields), made) }, picture, name);
-      return button;
+      const wish = button(kind, () => act(wish, () => api.remix(id, fields), made), picture, name);
+      return wish;
     };
     if (now.status === "failed") {
       return [
-        h("div", { class: `failure${cancelled(now) ? " calm" : ""}` }, h("h2", {}, failure(now)), !cancelled(now) && h("p", { dir: "auto" }, now.error?.message || "No reason is given.")),
-        h("div", { class: "row" }, again("Try again", { prompt: now.prompt }, icon("again"), "primary"), remix, remove), form, confirmed,
+        h(
+          "div",
+          { class: `failure${cancelled(now) ? " calm" : ""}` },
+          h("h2", {}, failure(now)),
+          !cancelled(now) && h("p", { dir: "auto" }, now.error?.message || "No reason is given."),
+        ),
+        h("div", { class: "row" }, again("Try again", { prompt: now.prompt }, icon("again"), "primary"), remix, remove),
+        form,
+        confirmed,
       ];
     }
-    const name = now.prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60).replace(/^-+|-+$/g, "") || now.id;
-    const file = (/** @type {any} */ variant, /** @type {string} */ ending) => ({ href: api.content(now.id, variant), download: `${name}.${ending}` });
+    const name =
+      now.prompt
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}]+/gu, "-")
+        .slice(0, 60)
+        .replace(/^-+|-+$/g, "") || now.id;
+    const file = (/** @type {any} */ variant, /** @type {string} */ ending) => ({
+      href: api.content(now.id, variant),
+      download: `${name}.${ending}`,
+    });
     return [
-      h("div", { class: "row" },
+      h(
+        "div",
+        { class: "row" },
         h("a", { class: "primary", ...file("video", "mp4") }, icon("download"), "Download"),
-        remix, again("Another take", anew(now, now.prompt, now.seed + 1), icon("dice")),
+        remix,
+        again("Another take", anew(now, now.prompt, now.seed + 1), icon("dice")),
         h("a", { class: "quiet", ...file("still", "png") }, icon("picture"), "Still"),
-        h("a", { class: "quiet", ...file("card", "png") }, icon("picture"), "Card"), remove),
-      form, confirmed,
+        h("a", { class: "quiet", ...file("card", "png") }, icon("picture"), "Card"),
+        remove,
+      ),
+      form,
+      confirmed,
     ];
   }
 
   /**
-   * @param {HTMLButtonElement} button
+   * @param {HTMLButtonElement} pressed
    * @param {() => Promise<any>} wish
    * @param {(answer: any) => void} [then]
    */
-  async function act(button, wish, then) {
-    button.disabled = true;
+  async function act(pressed, wish, then) {
+    pressed.disabled = true;
     write(error, "");
     try {
       const answer = await wish();
@@ -120,7 +195,7 @@ export function jobView(id, go) {
     } catch (refusal) {
       write(error, /** @type {Error} */ (refusal).message);
     } finally {
-      button.disabled = false;
+      pressed.disabled = false;
     }
   }
 
@@ -157,15 +232,23 @@ export function missing() {
 /** @param {Video} video */
 function told(video) {
   const pairs = [
-    ["model", video.model], ["seed", video.seed], ["size", String(video.size).replace("x", " × ")],
+    ["model", video.model],
+    ["seed", video.seed],
+    ["size", String(video.size).replace("x", " × ")],
     ["length", video.seconds && `${Number(Number(video.seconds).toFixed(2))} s`],
     ["asked for", ago(video.created_at)],
-    ["kept until", video.expires_at && new Date(1000 * video.expires_at).toLocaleDateString("en", { day: "numeric", month: "short" })],
+    [
+      "kept until",
+      video.expires_at &&
+        new Date(1000 * video.expires_at).toLocaleDateString("en", { day: "numeric", month: "short" }),
+    ],
   ];
-  const items = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
-    .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)));
+  const items = pairs
+    .filter(([, value]) => value !== null && value !== undefined && value !== "")
+    .map(([name, value]) => pair(name, value));
   if (video.remixed_from_video_id) {
-    items.push(h("div", {}, h("dt", {}, "remix of"), h("dd", {}, h("a", { href: api.permalink(video.remixed_from_video_id) }, "an earlier video"))));
+    const earlier = h("a", { href: api.permalink(video.remixed_from_video_id) }, "an earlier video");
+    items.push(pair("remix of", earlier));
   }
   return items;
 }

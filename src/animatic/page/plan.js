@@ -62,17 +62,40 @@ export class Plan {
     const whole = plan.seconds || 1;
     const phases = plan.phases ?? plan.rows ?? [];
     const loads = phases.flatMap((/** @type {any} */ phase) => phase.loads ?? []);
-    fill(this.body,
-      lane("computing", phases.map((/** @type {any} */ one) => block(one.begin, one.end, whole, one.phase, one.phase))),
-      lane("loading", loads.map((/** @type {any} */ one) => block(one.begin, one.end, whole, one.component, `${one.component}, ${bytes(one.bytes)} from ${one.from}`))),
-      h("dl", { class: "legend" }, STAGES.slice(0, 3).map((stage, n) => h("div", {}, h("dt", {}, h("i", { class: `s${n}` }), STAGE_NAMES[stage])))),
-      h("p", { class: "hint" }, `${duration(plan.computing ?? 0)} of computing, ${duration(plan.loading ?? 0)} of loading. ${bytes(plan.peak_device)} of ${bytes(plan.memory)} on ${plan.device}; the time is ${plan.basis || "an estimate"}.`));
+    fill(
+      this.body,
+      lane(
+        "computing",
+        phases.map((/** @type {any} */ one) => block(one.begin, one.end, whole, one.phase, one.phase)),
+      ),
+      lane(
+        "loading",
+        loads.map((/** @type {any} */ one) =>
+          block(one.begin, one.end, whole, one.component, `${one.component}, ${bytes(one.bytes)} from ${one.from}`),
+        ),
+      ),
+      h(
+        "dl",
+        { class: "legend" },
+        STAGES.slice(0, 3).map((stage, n) => h("div", {}, h("dt", {}, h("i", { class: `s${n}` }), STAGE_NAMES[stage]))),
+      ),
+      h(
+        "p",
+        { class: "hint" },
+        `${duration(plan.computing ?? 0)} of computing, ${duration(plan.loading ?? 0)} of loading. ${bytes(plan.peak_device)} of ${bytes(plan.memory)} on ${plan.device}; the time is ${plan.basis || "an estimate"}.`,
+      ),
+    );
   }
 }
 
 /** @param {string} name @param {Node[]} blocks */
 function lane(name, blocks) {
-  return h("div", { class: "lane" }, h("span", {}, name), h("div", { class: "lane-track", "aria-hidden": "true" }, blocks));
+  return h(
+    "div",
+    { class: "lane" },
+    h("span", {}, name),
+    h("div", { class: "lane-track", "aria-hidden": "true" }, blocks),
+  );
 }
 
 /**

@@ -1,7 +1,7 @@
 // How a clip was made: what its record says, to be read, and whole.
 
 import * as api from "./api.js";
-import { fill, h, icon } from "./dom.js";
+import { fill, h, icon, pair } from "./dom.js";
 import { STAGES, STAGE_NAMES, bytes, duration } from "./words.js";
 
 /** @typedef {Record<string, any>} Mapping */
@@ -37,33 +37,61 @@ function* read(record) {
 
 /** @param {Mapping} phases */
 function times(phases) {
-  const seconds = STAGES.map((stage) => Object.entries(phases).reduce(
-    (sum, [name, phase]) => sum + (name.startsWith(`${stage}.`) ? Number(mapping(phase).seconds) || 0 : 0), 0));
+  const seconds = STAGES.map((stage) =>
+    Object.entries(phases).reduce(
+      (sum, [name, phase]) => sum + (name.startsWith(`${stage}.`) ? Number(mapping(phase).seconds) || 0 : 0),
+      0,
+    ),
+  );
   const total = seconds.reduce((sum, value) => sum + value, 0);
   if (!total) return null;
   const peak = Math.max(...Object.values(phases).map((phase) => Number(mapping(phase).peak_bytes) || 0));
-  const bar = h("div", { class: "bar", "aria-hidden": "true" }, seconds.map((value, n) => {
-    const share = h("i", { class: `s${n}` });
-    share.style.flexGrow = String(value / total);
-    return value ? share : null;
-  }));
-  const legend = seconds.map((value, n) => value
-    ? h("div", {}, h("dt", {}, h("i", { class: `s${n}` }), STAGE_NAMES[STAGES[n]]), h("dd", {}, duration(value))) : null);
-  return part("Time", bar, h("dl", { class: "legend" }, legend, h("div", {}, h("dt", {}, "in all"), h("dd", {}, duration(total))),
-    peak > 0 && h("div", {}, h("dt", {}, "peak memory"), h("dd", {}, bytes(peak)))));
+  const bar = h(
+    "div",
+    { class: "bar", "aria-hidden": "true" },
+    seconds.map((value, n) => {
+      const share = h("i", { class: `s${n}` });
+      share.style.flexGrow = String(value / total);
+      return value ? share : null;
+    }),
+  );
+  const legend = seconds.map((value, n) =>
+    value
+      ? h("div", {}, h("dt", {}, h("i", { class: `s${n}` }), STAGE_NAMES[STAGES[n]]), h("dd", {}, duration(value)))
+      : null,
+  );
+  return part(
+    "Time",
+    bar,
+    h("dl", { class: "legend" }, legend, pair("in all", duration(total)), peak > 0 && pair("peak memory", bytes(peak))),
+  );
 }
 
 /** @param {Mapping} all */
 function models(all) {
   const entries = Object.entries(all);
-  return entries.length > 0 && h("dl", { class: "models" }, entries.map(([stage, model]) => h("div", {},
-    h("dt", {}, STAGE_NAMES[/** @type {keyof typeof STAGE_NAMES} */ (stage)] ?? stage),
-    h("dd", {}, h("b", {}, said(mapping(model).repo)), " ", [mapping(model).licence, mapping(model).dtype].filter(Boolean).map(said).join(", ")))));
+  const shown = entries.map(([stage, value]) => {
+    const model = mapping(value);
+    const name = STAGE_NAMES[/** @type {keyof typeof STAGE_NAMES} */ (stage)] ?? stage;
+    return pair(
+      name,
+      h("b", {}, said(model.repo)),
+      ` ${[model.licence, model.dtype].filter(Boolean).map(said).join(", ")}`,
+    );
+  });
+  return entries.length > 0 && h("dl", { class: "models" }, shown);
 }
 
 /** @param {[string, any][]} entries */
 function listed(entries) {
-  return entries.length > 0 && h("dl", { class: "pairs" }, entries.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, said(value)))));
+  return (
+    entries.length > 0 &&
+    h(
+      "dl",
+      { class: "pairs" },
+      entries.map(([name, value]) => pair(name, said(value))),
+    )
+  );
 }
 
 /** @param {string} title @param {...any} children */
@@ -74,12 +102,28 @@ function part(title, ...children) {
 /** @param {string} id @param {Mapping} record */
 function raw(id, record) {
   const text = JSON.stringify(record, null, 2);
-  const link = h("a", { class: "quiet", download: `${id}.json`, href: api.at(`/v1/videos/${encodeURIComponent(id)}/record`) }, icon("download"), "The record as a file");
-  return h("section", {}, h("details", {}, h("summary", {}, "All of it, as JSON"), h("pre", { tabindex: 0, "aria-label": "The record as JSON" }, text)), link);
+  const link = h(
+    "a",
+    { class: "quiet", download: `${id}.json`, href: api.recordOf(id) },
+    icon("download"),
+    "The record as a file",
+  );
+  return h(
+    "section",
+    {},
+    h(
+      "details",
+      {},
+      h("summary", {}, "All of it, as JSON"),
+      h("pre", { tabindex: 0, "aria-label": "The record as JSON" }, text),
+    ),
+    link,
+  );
 }
 
 /** @param {any} value @returns {Mapping} */
 const mapping = (value) => (value && typeof value === "object" && !Array.isArray(value) ? value : {});
 
 /** @param {any} value */
-const said = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
+const said = (value) =>
+  value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);

@@ -24,13 +24,25 @@ export function anew(video, prompt, seed) {
 export function remixForm(video, go) {
   const prompt = h("textarea", { id: "remix-prompt", rows: 2, dir: "auto", required: true });
   prompt.value = video.prompt;
-  const seed = h("input", { id: "remix-seed", type: "number", min: 0, step: 1, value: video.seed, inputmode: "numeric" });
+  const seed = h("input", {
+    id: "remix-seed",
+    type: "number",
+    min: 0,
+    step: 1,
+    value: video.seed,
+    inputmode: "numeric",
+  });
   const error = h("p", { class: "error-line", role: "alert" });
   const button = h("button", { class: "primary" }, "Make the remix");
-  const form = h("form", { class: "remix", hidden: true },
+  const form = h(
+    "form",
+    { class: "remix", hidden: true },
     h("p", { class: "hint" }, "Model, size and all options stay as they are."),
-    h("label", { for: "remix-prompt" }, "Sentence"), prompt,
-    h("div", { class: "row" }, h("label", { for: "remix-seed" }, "Seed"), seed, button), error);
+    h("label", { for: "remix-prompt" }, "Sentence"),
+    prompt,
+    h("div", { class: "row" }, h("label", { for: "remix-seed" }, "Seed"), seed, button),
+    error,
+  );
   form.addEventListener("submit", async (/** @type {Event} */ event) => {
     event.preventDefault();
     button.disabled = true;

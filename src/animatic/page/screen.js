@@ -80,14 +80,22 @@ export class Screen {
   play(video) {
     if (this.film) return;
     this.box.classList.remove("idle");
-    this.film = h("video", {
-      controls: true, loop: true, playsinline: true, preload: "auto", "aria-label": `The film: ${video.prompt}`,
-      poster: api.content(video.id, "still"), src: api.content(video.id, "video"),
+    const film = h("video", {
+      controls: true,
+      loop: true,
+      playsinline: true,
+      preload: "auto",
+      "aria-label": `The film: ${video.prompt}`,
+      poster: api.content(video.id, "still"),
+      src: api.content(video.id, "video"),
     });
-    this.film.muted = true;
-    this.film.addEventListener("error", () => write(this.note, "The film cannot be played: its file is not there, or this browser does not know its format."));
-    this.box.replaceChildren(this.film);
-    if (!calm()) this.film.play().catch(() => {});
+    film.muted = true;
+    film.addEventListener("error", () =>
+      write(this.note, "The film cannot be played: its file is not there, or this browser does not know its format."),
+    );
+    this.film = film;
+    this.box.replaceChildren(film);
+    if (!calm()) film.play().catch(() => {});
     this.fit();
   }
 
@@ -104,8 +112,12 @@ export class Screen {
     this.host.style.setProperty("--box-w", `${shown}px`);
     this.host.style.setProperty("--box-h", `${(shown * height) / width}px`);
     const factor = Number(times.toFixed(2));
-    write(this.note, this.film && small && factor > 1
-      ? `Made at ${width} × ${height}, shown ${factor} times as large: every square is a pixel that the model made.` : "");
+    write(
+      this.note,
+      this.film && small && factor > 1
+        ? `Made at ${width} × ${height}, shown ${factor} times as large: every square is a pixel that the model made.`
+        : "",
+    );
   }
 }
 

@@ -5,11 +5,31 @@ import { h, write } from "./dom.js";
 
 /** @param {() => void} done */
 export function signInView(done) {
-  const key = h("input", { id: "key", type: "password", autocomplete: "current-password", required: true, spellcheck: "false", "aria-describedby": "key-error" });
+  const key = h("input", {
+    id: "key",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+    spellcheck: "false",
+    "aria-describedby": "key-error",
+  });
   const error = h("p", { class: "error-line", id: "key-error", role: "alert" });
   const button = h("button", { class: "primary" }, "Sign in");
-  const form = h("form", { class: "panel signin" }, h("label", { for: "key" }, "Key"), key, error, button,
-    h("p", { class: "hint" }, "Whoever runs this server makes keys with ", h("code", {}, "animatic serve keys add NAME"), "."));
+  const form = h(
+    "form",
+    { class: "panel signin" },
+    h("label", { for: "key" }, "Key"),
+    key,
+    error,
+    button,
+    h(
+      "p",
+      { class: "hint" },
+      "Whoever runs this server makes keys with ",
+      h("code", {}, "animatic serve keys add NAME"),
+      ".",
+    ),
+  );
   form.addEventListener("submit", async (/** @type {Event} */ event) => {
     event.preventDefault();
     button.disabled = true;

@@ -1,7 +1,7 @@
 // The drawn stills of a job, and the choice among them: by mouse, by arrows, by numbers.
 
 import * as api from "./api.js";
-import { calm, fill, h, write } from "./dom.js";
+import { calm, fill, h, idle, write } from "./dom.js";
 import { sides } from "./words.js";
 
 /** @typedef {import("./api.js").Video} Video */
@@ -25,8 +25,14 @@ export class Stills {
     this.take = h("button", { type: "submit", class: "primary" });
     this.hint = h("span", { class: "hint keys" }, "Arrows or numbers choose, Enter takes it.");
     this.bottom = h("div", { class: "row" }, this.take, this.hint);
-    this.element = h("form", { class: "choice", hidden: true, onsubmit: (/** @type {Event} */ event) => this.send(event) },
-      this.title, this.choices, this.error, this.bottom);
+    this.element = h(
+      "form",
+      { class: "choice", hidden: true, onsubmit: (/** @type {Event} */ event) => this.send(event) },
+      this.title,
+      this.choices,
+      this.error,
+      this.bottom,
+    );
     this.press = (/** @type {KeyboardEvent} */ event) => this.typed(event);
     document.addEventListener("keydown", this.press);
   }
@@ -38,21 +44,23 @@ export class Stills {
   /** @param {Video} video */
   update(video) {
     this.waiting = video.waiting_for === "still";
-    const another = video.stills.length === 1 && !video.picked && video.phase === "image.denoise";
-    this.element.hidden = video.stills.length < 2 && !another;
+    this.element.hidden = video.stills.length < 2;
     this.element.classList.toggle("open", this.waiting);
     this.bottom.hidden = !this.waiting;
-    write(this.title, this.waiting ? "Which still shall be filmed?" : video.picked ? "The stills, and the one that was filmed" : "The stills so far");
+    const told = video.picked ? "The stills, and the one that is filmed" : "The stills";
+    write(this.title, this.waiting ? "Which still shall be filmed?" : told);
     const key = JSON.stringify([video.stills, video.scores, video.picked, this.waiting]);
     if (key === this.key) return;
     this.key = key;
     if (!this.waiting && this.now) this.look(0);
     const best = video.scores?.length ? video.scores.indexOf(Math.max(...video.scores)) + 1 : 0;
-    fill(this.choices, video.stills.map((path, n) => this.choice(path, n + 1, video, best === n + 1)));
+    fill(
+      this.choices,
+      video.stills.map((path, n) => this.choice(path, n + 1, video, best === n + 1)),
+    );
     if (this.waiting) {
       this.look(Math.min(this.now || best || 1, video.stills.length));
-      const free = document.activeElement === document.body || document.activeElement?.id === "view";
-      if (!free) return;
+      if (!idle()) return;
       this.field(this.now)?.focus({ preventScroll: true });
       this.element.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
     }
@@ -63,11 +71,21 @@ export class Stills {
     const [width, height] = sides(video.size);
     const score = video.scores?.[number - 1];
     const name = `Still ${number}${best ? ", the best by score" : ""}${video.picked === number ? ", filmed" : ""}`;
-    return h("label", { class: `still${video.picked === number ? " picked" : ""}` },
-      h("input", { type: "radio", name: "still", value: number, disabled: !this.waiting, "aria-label": name, onchange: () => this.look(number) }),
+    return h(
+      "label",
+      { class: `still${video.picked === number ? " picked" : ""}` },
+      h("input", {
+        type: "radio",
+        name: "still",
+        value: number,
+        disabled: !this.waiting,
+        "aria-label": name,
+        onchange: () => this.look(number),
+      }),
       h("img", { src: api.at(path), alt: "", width, height, class: width < 256 ? "crisp" : null }),
       h("span", { class: "number" }, number),
-      Number.isFinite(score) && h("span", { class: "score" }, `${best ? "best, " : ""}${score.toFixed(2)}`));
+      Number.isFinite(score) && h("span", { class: "score" }, `${best ? "best, " : ""}${score.toFixed(2)}`),
+    );
   }
 
   /** @param {number} number @returns {HTMLInputElement | null} */
@@ -94,7 +112,8 @@ export class Stills {
     if (number >= 1 && number <= count) this.look(number);
     else if (event.key === "Enter" && !target.closest("button, a, summary")) this.element.requestSubmit();
     else if (event.key === "ArrowRight" && !target.matches("[type=radio]")) this.look((this.now % count) + 1);
-    else if (event.key === "ArrowLeft" && !target.matches("[type=radio]")) this.look(((this.now + count - 2) % count) + 1);
+    else if (event.key === "ArrowLeft" && !target.matches("[type=radio]"))
+      this.look(((this.now + count - 2) % count) + 1);
     else return;
     event.preventDefault();
     this.field(this.now)?.focus();

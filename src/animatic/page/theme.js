@@ -19,7 +19,8 @@
     else delete root.dataset.theme;
   };
 
-  const dark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark")) === "dark";
+  const dark = () =>
+    (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark")) === "dark";
 
   const toggle = () => {
     const name = dark() ? "light" : "dark";
@@ -32,5 +33,5 @@
   };
 
   apply(stored());
-  window.animaticTheme = { dark, toggle };
+  /** @type {any} */ (window).animaticTheme = { dark, toggle };
 })();
