@@ -145,7 +145,7 @@ function card(first) {
     if (path !== source) {
       source = path;
       still.hidden = !path;
-      still.classList.toggle("sketch", Boolean(video.preview && !over(video)));
+      still.classList.toggle("sketch", sketched(video));
       if (path) still.src = path;
     }
   }
@@ -181,10 +181,13 @@ function card(first) {
   return self;
 }
 
+/** Whether the picture of a step is all there is to see. @param {Video} video */
+const sketched = (video) => !over(video) && Boolean(video.preview) && video.waiting_for !== "still";
+
 /** @param {Video} video @returns {string} its URL; empty where there is nothing to be seen yet */
 function pictureOf(video) {
   if (video.status === "completed") return api.content(video.id, "thumbnail");
-  const path = (!over(video) && video.preview) || video.stills.at(-1);
+  const path = sketched(video) ? video.preview : video.stills.at((video.picked ?? 0) - 1);
   return path ? api.at(path) : "";
 }
 
