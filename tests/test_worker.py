@@ -17,6 +17,7 @@ from animatic.budget import LIBRARIES
 from animatic.commission import Commission
 from animatic.core import Failed, Loaded, PhaseEnded
 from animatic.errors import OutputError
+from animatic.history import History
 from animatic.jobs import Job, Jobs
 from animatic.worker import Config, Will, Worker
 from tests.services import FEW
@@ -175,11 +176,12 @@ def test_a_job_that_cannot_be_made_says_why_and_stops_no_other(shop: Shop) -> No
     shop.completed(good)
 
 
-def test_shots_go_together_where_that_spares_loading(tmp_path: Path) -> None:
+def test_shots_go_together_where_that_spares_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a budget in which the models cannot all stay, three shots together load little more than one."""
+    monkeypatch.setattr(History, "note_run", lambda *_: None)  # Main memory is measured too roughly for so tight a one.
     jobs = Jobs(tmp_path)
     three = [jobs.add("ann", asked(seed=seed), STATE) for seed in range(3)]
-    with working(tmp_path, memory=LIBRARIES + (385 << 20)) as shop:
+    with working(tmp_path, memory=LIBRARIES + (285 << 20)) as shop:
         for job in three:
             shop.completed(job)
         together = shop.worker.counters.loaded_bytes
