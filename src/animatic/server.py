@@ -208,8 +208,12 @@ def _refusal(error: WireError) -> Response:
 # --------------------------------------------------------------------------------------------------------------- doors
 
 
-def _caller(request: Request) -> Caller:
-    """Who asks. Raises WireError."""
+async def _caller(request: Request) -> Caller:
+    """Who asks. Raises WireError. In the loop: to change threads would take longer."""
+    return _known(request)
+
+
+def _known(request: Request) -> Caller:
     service: Service = request.app.state.service
     if service.settings.loopback and not service.keys.any():
         if "x-forwarded-for" in request.headers or "forwarded" in request.headers:
@@ -628,7 +632,7 @@ def _sessions(made: FastAPI, service: Service) -> None:
     def session(request: Request) -> dict[str, bool]:
         needed = not service.settings.loopback or service.keys.any()
         try:
-            _caller(request)
+            _known(request)
         except WireError:
             return {"keys": needed, "signed_in": False}
         return {"keys": needed, "signed_in": True}
