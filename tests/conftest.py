@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -12,6 +13,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from animatic import arena
+from animatic.arena import Arenas
 
 # No timed tests: a slow machine is no failure. And the same examples everywhere: a failure can be seen again.
 settings.register_profile("animatic", deadline=None, derandomize=True)
@@ -39,3 +43,11 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for name in ("HF_HUB_CACHE", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     yield folder
+
+
+@pytest.fixture
+def arenas() -> Iterator[Arenas]:
+    """Memory that processes share, where it lies in earnest."""
+    tmpfs = arena.TMPFS if arena.TMPFS.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="animatic-test-", dir=tmpfs) as home:
+        yield Arenas(Path(home) / "service")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from animatic.arena import Arenas
 from animatic.core import Component, Subset
 from animatic.device import Accounted, Device
 from animatic.models import family
@@ -33,14 +34,17 @@ class Checkpoints:
     image: Path
     video: Path
 
-    def residency(self, device: Device, dtype: str = "bfloat16", reader: Reader | None = None) -> Residency:
+    def residency(
+        self, device: Device, dtype: str = "bfloat16", reader: Reader | None = None, arenas: Arenas | None = None
+    ) -> Residency:
         families = {
             stage: family(name)(
                 ModelSpec(stage, name, str(getattr(self, stage)), dtype=dtype), device.torch  # type: ignore[arg-type]
             )
             for stage, name in STAGES.items()
         }
-        return Residency(device, lambda c: (families[c.stage], getattr(self, c.stage)), reader or Reader(threads=2))
+        reader = reader or Reader(threads=2)
+        return Residency(device, lambda c: (families[c.stage], getattr(self, c.stage)), reader, arenas)
 
 
 class Queueing(Accounted):

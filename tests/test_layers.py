@@ -25,7 +25,7 @@ FLOORS = (
         "prompts", "results", "spec", "storage", "weights",
     ),
     ("bands", "cost", "digest", "history", "keys", "plan", "reader", "sheet", "skeleton", "store", "vbench"),
-    ("catalog", "device", "inventory", "keylist", "outputs", "picture", "settings"),
+    ("arena", "catalog", "device", "inventory", "keylist", "outputs", "picture", "settings"),
     ("again", "estimate", "models", "parts", "pull", "segments", "sketch"),
     ("books", "budget", "pipeline", "scorer", "streamed"),
     ("making", "prepare", "residency"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -19,11 +21,13 @@ from transformers import AutoModelForCausalLM, T5EncoderModel
 
 from animatic import reader as readers
 from animatic import weights
+from animatic.arena import Arenas
 from animatic.core import RESIDENT, Component, Placement
 from animatic.device import Accounted, Cpu, Device
 from animatic.errors import WeightsError
 from animatic.reader import Reader
 from animatic.residency import Residency
+from animatic.segments import HostCopy
 from animatic.skeleton import Skeleton
 from tests import residents, tiny
 from tests.residents import BLOCKS, Checkpoints, Queueing, component, nothing_left, output
@@ -191,6 +195,220 @@ def test_files_that_only_the_library_can_read_come_through_it(
         assert torch.equal(output(module, one.name), output(stock(tinies, one.name), one.name))
         assert (residency.host_bytes > 0) == (placement != "resident")
         residency.close()
+
+
+# ------------------------------------------------------------------------------------------- shared with others
+
+
+def taken(arenas: Arenas) -> int:
+    """Bytes of memory that all pieces take."""
+    gc.collect()
+    return sum(512 * f.stat().st_blocks for f in arenas.folder.iterdir()) if arenas.folder.exists() else 0
+
+
+def whole(arenas: Arenas) -> bool:
+    return all(not file.stat().st_mode & 0o200 for file in arenas.folder.iterdir())
+
+
+@pytest.mark.usefixtures(nothing_left.__name__)
+@pytest.mark.parametrize("device", DEVICES.values(), ids=DEVICES)
+@pytest.mark.parametrize("placement", ["host", "host and one"])
+@pytest.mark.parametrize("name", STOCK)
+def test_two_that_share_take_memory_once(
+    name: str, placement: str, device: Callable[[], Device], tinies: Checkpoints, arenas: Arenas
+) -> None:
+    first, second = (tinies.residency(device(), arenas=arenas) for _ in range(2))
+    one, theirs = component(name), output(stock(tinies, name), name)
+    assert torch.equal(output(loaded(first, one, PLACEMENTS[placement]), name), theirs)
+    once = taken(arenas)
+    assert 0 < first.host_bytes <= once < first.host_bytes + 4096 * BLOCKS[name] and whole(arenas)
+    module = loaded(second, one, PLACEMENTS[placement])
+    assert taken(arenas) == once and second.host_bytes == first.host_bytes
+    first.close()
+    assert taken(arenas) == once and torch.equal(output(module, name), theirs)
+    del module
+    second.evict(one)
+    assert taken(arenas) == 0 and second.host_bytes == 0
+    second.close()
+
+
+def test_those_who_stream_different_blocks_share_what_both_stream(tinies: Checkpoints, arenas: Arenas) -> None:
+    one = component("image.transformer")
+    alone = tinies.residency(Accounted(LARGE), arenas=arenas)
+    loaded(alone, one, PLACEMENTS["host"])
+    all_blocks = taken(arenas)
+    other = tinies.residency(Accounted(LARGE), arenas=arenas)
+    expected = output(loaded(other, one, PLACEMENTS["host and one"]), one.name)
+    assert taken(arenas) == all_blocks
+    alone.close()
+    assert 0 < taken(arenas) < all_blocks  # What lies in memory is in somebody's grant.
+    assert torch.equal(expected, output(stock(tinies, one.name), one.name))
+    other.close()
+
+
+@pytest.mark.parametrize("first", PLACEMENTS.values(), ids=PLACEMENTS)
+def test_kept_copies_are_shared_too(
+    first: Placement, tinies: Checkpoints, arenas: Arenas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = component("image.transformer")
+    mine, theirs = (tinies.residency(Accounted(LARGE), arenas=arenas) for _ in range(2))
+    expected = output(loaded(theirs, one), one.name)
+    theirs.evict(one, keep=True)
+    once = taken(arenas)
+    assert once > 0
+    loaded(mine, one, first)
+    with monkeypatch.context() as patch:
+        patch.setattr(Device, "host", lambda *_: pytest.fail("memory of its own"))
+        mine.evict(one, keep=True)
+    theirs.close()
+    assert taken(arenas) == once
+    assert torch.equal(output(loaded(mine, one, first, "host"), one.name), expected)
+    mine.close()
+    assert taken(arenas) == 0
+
+
+def test_weights_cast_on_the_way_are_others(tinies: Checkpoints, arenas: Arenas) -> None:
+    one = component("refine.llm")
+    plain, cast = (tinies.residency(Accounted(LARGE), dtype, arenas=arenas) for dtype in ("bfloat16", "float32"))
+    loaded(plain, one, PLACEMENTS["host"])
+    module = loaded(cast, one, PLACEMENTS["host"])
+    assert torch.equal(output(module, one.name), output(stock(tinies, one.name, torch.float32), one.name))
+    assert len(list(arenas.folder.iterdir())) == 2 * BLOCKS[one.name]
+    plain.close()
+    cast.close()
+
+
+def test_files_that_were_replaced_are_others(tinies: Checkpoints, arenas: Arenas, tmp_path: Path) -> None:
+    copied = Checkpoints(tinies.refine, tiny.copied(tinies.image, tmp_path / "flux"), tinies.video)
+    one = component("image.transformer")
+    old = copied.residency(Accounted(LARGE), arenas=arenas)
+    before = output(loaded(old, one, PLACEMENTS["host"]), one.name)
+    for file in (copied.image / "transformer").glob("*.safetensors"):
+        tensors = {name: tensor * 2 for name, tensor in load_file(file).items()}
+        save_file(tensors, file, metadata={"format": "pt"})
+    new = copied.residency(Accounted(LARGE), arenas=arenas)
+    after = output(loaded(new, one, PLACEMENTS["host"]), one.name)
+    assert torch.equal(after, output(stock(copied, one.name), one.name)) and not torch.equal(after, before)
+    old.close()
+    new.close()
+
+
+@pytest.mark.usefixtures(nothing_left.__name__)
+@pytest.mark.parametrize("placement", ["host", "host and one"])
+def test_where_nothing_can_be_shared_each_has_its_own(
+    placement: str, tinies: Checkpoints, arenas: Arenas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = component("image.transformer")
+    theirs = output(stock(tinies, one.name), one.name)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        residency = tinies.residency(Accounted(LARGE), arenas=arenas)
+        assert torch.equal(output(loaded(residency, one, PLACEMENTS[placement]), one.name), theirs)
+    assert taken(arenas) == 0 and residency.host_bytes > 0
+    residency.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(Skeleton, "by_library", True)
+        residency = tinies.residency(Accounted(LARGE), arenas=arenas)
+        assert torch.equal(output(loaded(residency, one, PLACEMENTS[placement]), one.name), theirs)
+        assert taken(arenas) == 0
+        residency.close()
+
+
+@pytest.mark.usefixtures(nothing_left.__name__)
+def test_a_load_that_fails_or_is_called_off_shares_nothing(
+    tinies: Checkpoints, arenas: Arenas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = component("image.transformer")
+    failing, waiting = (tinies.residency(Accounted(LARGE), arenas=arenas) for _ in range(2))
+    reading, go_on = threading.Event(), threading.Event()
+    fill = HostCopy._bring
+
+    def broken(self: Any, device: Any, some: Any, _: Any, *rest: Any) -> None:
+        class Broken:
+            def fill(self, memory: torch.Tensor, *_: Any) -> None:
+                memory[:100] = 1
+                reading.set()
+                go_on.wait(10)
+                raise WeightsError("the disk failed")
+
+        fill(self, device, some, Broken(), *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HostCopy, "_bring", broken)
+        failing.begin(one, PLACEMENTS["host"])
+        assert reading.wait(10)
+    waiting.begin(one, PLACEMENTS["host"])  # Waits for the first one.
+    waiting.close()
+    go_on.set()
+    with pytest.raises(WeightsError, match="the disk failed"):
+        failing.wait([one])
+    failing.close()
+    assert taken(arenas) == 0
+    assert_works(waiting, tinies)
+
+
+@pytest.mark.slow
+def test_two_processes_share(tinies: Checkpoints, arenas: Arenas) -> None:
+    """What each maps is the same memory, and none of it is its own."""
+    code = """
+import sys
+from pathlib import Path
+from animatic.arena import Arenas
+from animatic.core import Placement
+from animatic.device import Accounted
+from tests.residents import Checkpoints, component, output
+tinies = Checkpoints(*map(Path, sys.argv[2:]))
+residency = tinies.residency(Accounted(1 << 30), arenas=Arenas(Path(sys.argv[1])))
+one = component("image.transformer")
+residency.begin(one, Placement(streamed=True, source="host"))
+residency.wait([one])
+result = output(residency.parts([one])[one.name], one.name)
+print(result.float().numpy().tobytes().hex(), residency.host_bytes, flush=True)
+input()
+"""
+    command = [sys.executable, "-c", code, *map(str, (arenas.folder, tinies.refine, tinies.image, tinies.video))]
+    pipe, root = subprocess.PIPE, Path(__file__).parents[1]
+    both = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=root) for _ in range(2)]
+    try:
+        said = [one.stdout.readline().split() for one in both if one.stdout is not None]
+        theirs = output(stock(tinies, "image.transformer"), "image.transformer").float().numpy().tobytes().hex()
+        assert [result for result, _ in said] == [theirs, theirs]
+        nbytes = int(said[0][1])
+        once = taken(arenas)
+        assert nbytes <= once < nbytes + 4096 * BLOCKS["image.transformer"]
+        for one in both:
+            mapped = shared_maps(one.pid, arenas.folder)
+            assert len(mapped) == BLOCKS["image.transformer"] and all(access == "r--s" for access, _, _ in mapped)
+            assert sum(rss for _, rss, _ in mapped) == once and sum(own for _, _, own in mapped) == 0
+        both[0].kill()
+        both[0].wait(60)
+        assert taken(arenas) == once
+        both[1].communicate("\n", timeout=60)
+        assert both[1].returncode == 0 and taken(arenas) == 0  # Without a word: it just ended.
+    finally:
+        for one in both:
+            one.kill()
+            one.communicate(timeout=60)
+
+
+def shared_maps(process: int, folder: Path) -> list[tuple[str, int, int]]:
+    """Of each map of a file in `folder`: its rights, bytes in memory, and bytes that are the process's own."""
+    found: list[tuple[str, int, int]] = []
+    mine = False
+    for line in Path(f"/proc/{process}/smaps").read_text().splitlines():
+        name, _, rest = line.partition(" ")
+        if not name.endswith(":"):
+            mine = str(folder) in line
+            found += [(rest.split()[0], 0, 0)] if mine else []
+        elif mine and name in ("Rss:", "Private_Dirty:", "Anonymous:"):
+            access, rss, own = found[-1]
+            nbytes = int(rest.split()[0]) * 1024
+            found[-1] = (access, nbytes, own) if name == "Rss:" else (access, rss, own + nbytes)
+    return found
 
 
 # ------------------------------------------------------------------------------------------------- what goes wrong

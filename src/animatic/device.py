@@ -8,13 +8,15 @@ GPU can be seen without one. Knows no model, no component and no plan.
 from __future__ import annotations
 
 import gc
+import mmap
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from threading import RLock
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +31,9 @@ Mark = Any
 
 RING = 4
 """Staging buffers: one is copied from while the others are read into."""
+
+READ_ONLY = 8
+"""CUDA's cudaHostRegisterReadOnly."""
 
 
 class Lane:
@@ -67,6 +72,10 @@ class Device(ABC):
     def host(self, nbytes: int) -> Tensor:
         """So many bytes of main memory, as uint8, to be copied from into device memory."""
         return _main_memory(nbytes)
+
+    def borrowed(self, memory: mmap.mmap) -> Tensor:
+        """A read-only map as uint8, to be copied from into device memory. Writing to it ends the process."""
+        return _as_tensor(memory)
 
     def ring(self, nbytes: int) -> list[Tensor] | None:
         """A few buffers of `nbytes` in main memory for files to pass through; None: any will do."""
@@ -228,12 +237,18 @@ class Cuda(Device):
 
     def host(self, nbytes: int) -> Tensor:
         memory = _main_memory(nbytes)
-        with self._lock:
-            fits = nbytes > 0 and self._pinned + nbytes <= self._pinned_limit
-            if fits and int(_runtime().cudaHostRegister(memory.data_ptr(), nbytes, 0)) == 0:
-                self._pinned += nbytes
-                _when_gone(memory, self._unpin, memory.data_ptr(), nbytes)
+        self._pin(memory, 0)
         return memory
+
+    def borrowed(self, memory: mmap.mmap) -> Tensor:
+        """Locked as what it is, read-only: else the driver would ask for pages to write to, and get none. Every process
+        locks the same pages, and each counts them towards its own limit.
+
+        This has never run on a GPU. Where one cannot have read-only memory locked, copies are slower.
+        """
+        tensor = _as_tensor(memory)
+        self._pin(tensor, READ_ONLY)
+        return tensor
 
     def ring(self, nbytes: int) -> list[Tensor] | None:
         memory = self.host(RING * nbytes)
@@ -263,6 +278,19 @@ class Cuda(Device):
 
     def synchronize(self) -> None:
         torch.cuda.synchronize(self.torch)
+
+    def _pin(self, memory: Tensor, flags: int) -> None:
+        """Lock memory until it is gone, within the limit, and if the driver can."""
+        nbytes = memory.nbytes
+        with self._lock:
+            fits = nbytes > 0 and self._pinned + nbytes <= self._pinned_limit
+            if fits and int(_runtime().cudaHostRegister(memory.data_ptr(), nbytes, flags)) == 0:
+                self._pinned += nbytes
+                _when_gone(memory, self._unpin, memory.data_ptr(), nbytes)
+            elif fits:
+                # The refusal stands until somebody asks for it: better here than in a model's next kernel.
+                with suppress(RuntimeError):
+                    torch.zeros(1, device=self.torch)
 
     def _unpin(self, address: int, nbytes: int) -> None:
         with self._lock:
@@ -309,6 +337,19 @@ def _main_memory(nbytes: int) -> Tensor:
     if nbytes == 0:
         return torch.empty(0, dtype=torch.uint8)
     return torch.frombuffer(Arena(nbytes).buffer, dtype=torch.uint8, count=nbytes)
+
+
+class _Map:
+    """A map as numpy takes memory: not said to be read-only, which torch warns of, and which nobody here forgets."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self.memory = memory
+        address = np.frombuffer(memory, np.uint8).ctypes.data
+        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (len(memory),), "data": (address, False)}
+
+
+def _as_tensor(memory: mmap.mmap) -> Tensor:
+    return torch.from_numpy(np.asarray(_Map(memory)))
 
 
 def _when_gone(memory: Tensor, call: Callable[..., None], *arguments: int) -> None:

@@ -19,6 +19,7 @@ import diffusers
 import torch
 import transformers
 
+from animatic.arena import Arenas
 from animatic.budget import Budget, reduced
 from animatic.core import (
     Component,
@@ -61,11 +62,18 @@ _Name = tuple[Stage, str]
 class LocalEngine:
     """Runs the phases of these models on one device, within a budget.
 
-    warm  whether weights stay after a run, as far as there is room, for the next one: until `close`
+    warm    whether weights stay after a run, as far as there is room, for the next one: until `close`
+    arenas  where copies of weights in main memory lie that other processes share; None: they are this engine's own
     """
 
     def __init__(
-        self, models: Models, device: Device, budget: Budget, estimator: Estimator, warm: bool = False
+        self,
+        models: Models,
+        device: Device,
+        budget: Budget,
+        estimator: Estimator,
+        warm: bool = False,
+        arenas: Arenas | None = None,
     ) -> None:
         _quiet()
         self._warm = warm
@@ -75,7 +83,7 @@ class LocalEngine:
         self._estimator = estimator
         self._folders: dict[_Name, Path] = {name: model.folder for name, model in here.items()}
         self._families = {name: family(m.spec.family)(m.spec, device.torch) for name, m in here.items()}
-        self._residency = Residency(device, self._source)
+        self._residency = Residency(device, self._source, arenas=arenas)
         # What runs on the CPU beside a GPU is loaded there; it takes no device memory.
         self._beside = Residency(Cpu(), self._source)
 

@@ -18,11 +18,13 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from animatic.arena import Arenas
 from animatic.blocks import resident_blocks
 from animatic.core import RESIDENT, Component, Placement, Subset
-from animatic.device import Device
+from animatic.device import Device, Lane
+from animatic.errors import WeightsError
 from animatic.reader import CHUNK, Reader
-from animatic.segments import Feed, Files, HostCopy, Segment, by_library, placed, segments
+from animatic.segments import Bring, Feed, Files, HostCopy, Placed, Segment, by_library, placed, segments
 from animatic.skeleton import Skeleton
 from animatic.spec import BLOCKS, MODULATED, ModelSpec
 from animatic.streamed import Stream
@@ -49,11 +51,15 @@ Source = tuple[Maker, Path]
 
 @dataclass(frozen=True, eq=False)
 class _Build:
-    """A module without memory, and its tensors in segments."""
+    """A module without memory, and its tensors in segments.
+
+    names  what other processes know a segment by, by its path; empty: nothing is shared
+    """
 
     bones: Skeleton
     outside: Segment
     blocks: tuple[Segment, ...]
+    names: Mapping[str, str]
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -85,12 +91,20 @@ class Residency:
     """The components on one device, and their copies in main memory.
 
     source  where a component comes from
+    arenas  where copies in main memory lie that other processes share; None: they are this process's own
     """
 
-    def __init__(self, device: Device, source: Callable[[Component], Source], reader: Reader | None = None) -> None:
+    def __init__(
+        self,
+        device: Device,
+        source: Callable[[Component], Source],
+        reader: Reader | None = None,
+        arenas: Arenas | None = None,
+    ) -> None:
         self._device = device
         self._source = source
         self._reader = reader or Reader()
+        self._arenas = arenas
         self._builds: dict[Component, _Build | None] = {}
         self._here: dict[Component, _Here] = {}
         self._copies: dict[Component, HostCopy] = {}
@@ -114,7 +128,8 @@ class Residency:
 
     @property
     def host_bytes(self) -> int:
-        """Of main memory, taken by copies: of those that are streamed from there, and those that were kept."""
+        """Of main memory, taken by copies: of those that are streamed from there, and those that were kept. Of shared
+        ones, too: memory is granted to each process, and each may be the last one to use them."""
         return sum(copy.nbytes for copy in self._copies.values())
 
     def check(self, component: Component) -> None:
@@ -214,10 +229,24 @@ class Residency:
                 streamable = component.subset != "modulation"
                 lists = BLOCKS.get(family.spec.family, {}).get(part, ()) if streamable else ()
                 outside, *blocks = segments(bones, lists)
-                self._builds[component] = _Build(bones, outside, tuple(blocks))
+                self._builds[component] = _Build(bones, outside, tuple(blocks), self._names(bones, (outside, *blocks)))
             else:
                 self._builds[component] = None
         return self._builds[component]
+
+    def _names(self, bones: Skeleton, some: Iterable[Segment]) -> Mapping[str, str]:
+        """Found with the files' headers: what is copied later is called by the files that it came from."""
+        if self._arenas is None or bones.by_library:
+            return {}
+        try:
+            return {segment.path: segment.fingerprint() for segment in some}
+        except OSError as error:
+            raise WeightsError(f"{bones.folder} cannot be read: {error.strerror or error}") from error
+
+    def _copy(self, component: Component, build: _Build) -> HostCopy:
+        """The component's copy in main memory: the one that is there, or an empty one."""
+        shared = None if self._arenas is None or not build.names else (self._arenas, build.names)
+        return self._copies.get(component) or HostCopy(shared)
 
     def _small(self, component: Component) -> tuple[_Here, Callable[[], None]]:
         family, folder = self._source(component)
@@ -239,11 +268,11 @@ class Residency:
         here = _Here(placement, build, build.bones.module, self._device.allocate(nbytes), stays, passing)
         here.slots = tuple(self._device.allocate(largest) for _ in range(min(2, len(passing))))
         first = self._first_feed(component, build, source)
-        host = None
+        bring: Bring | None = None
         here.feed = first
         if passing and placement.source == "host" and not isinstance(first, HostCopy):
-            copy = self._copies.get(component, HostCopy())
-            host = copy.add(self._device, passing)
+            copy = self._copy(component, build)
+            bring = copy.reserve(self._device, passing)
             here.feed = self._copies[component] = copy
         elif passing and isinstance(first, HostCopy):
             self._copies[component] = first
@@ -257,8 +286,8 @@ class Residency:
             self._lane.after(space)
             try:
                 first.fill(here.memory, here.stays, self._lane, here.cancelled)
-                if host is not None:
-                    first.fill(*host, self._lane, here.cancelled)
+                if bring is not None:
+                    bring(first, self._lane, here.cancelled)
             finally:
                 self._lane.settle()
 
@@ -296,18 +325,29 @@ class Residency:
         if here.stream is not None:
             here.stream.close()
         assert here.memory is not None and here.feed is not None
-        copy = self._copies.get(component, HostCopy())
-        begins = {segment.path: begin for segment, begin in here.stays}
-        memory, places = copy.add(self._device, build.segments)
-        for segment, begin in places:
-            piece = memory[begin : begin + segment.nbytes]
-            if segment.path in begins:
-                start = begins[segment.path]
-                self._lane.copy(piece, here.memory[start : start + segment.nbytes])
-            else:
-                here.feed.fill(piece, [(segment, 0)], self._lane, here.cancelled)
+        copy = self._copy(component, build)
+        bring = copy.reserve(self._device, build.segments)
+        bring(_Loaded(here.memory, here.stays, here.feed), self._lane, here.cancelled)
         self._lane.settle()
         self._copies[component] = copy
+
+
+class _Loaded:
+    """Segments from device memory, and those that are not there from where they are streamed from."""
+
+    def __init__(self, memory: torch.Tensor, stays: Placed, feed: Feed) -> None:
+        self._memory = memory
+        self._begins = {segment.path: begin for segment, begin in stays}
+        self._feed = feed
+
+    def fill(self, memory: torch.Tensor, placed: Placed, lane: Lane, cancelled: Event) -> None:
+        for segment, begin in placed:
+            piece = memory[begin : begin + segment.nbytes]
+            if segment.path in self._begins:
+                start = self._begins[segment.path]
+                lane.copy(piece, self._memory[start : start + segment.nbytes])
+            else:
+                self._feed.fill(piece, [(segment, 0)], lane, cancelled)
 
 
 def _part(component: Component) -> str:

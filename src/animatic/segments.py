@@ -6,13 +6,17 @@ in main memory. Decides nothing about where they go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import mmap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from typing import Protocol
 
 import torch
 
+from animatic.arena import Arenas
 from animatic.blocks import block_of
 from animatic.device import Device, Lane
 from animatic.errors import WeightsError
@@ -32,6 +36,19 @@ class Segment:
     path: str
     weights: tuple[tuple[Weight, int], ...]
     nbytes: int
+
+    def fingerprint(self) -> str:
+        """What its bytes follow from: the files it is read from as they are now, and how it lies. Raises OSError."""
+        files = {file: file.stat() for file in {w.tensor.file for w, _ in self.weights if w.tensor is not None}}
+        found = hashlib.sha256(repr(self.nbytes).encode())
+        for weight, offset in self.weights:
+            tensor = weight.tensor
+            assert tensor is not None, "made by the library, so no file says what it is"
+            file = files[tensor.file]
+            # By its inode: one file has many names in a cache. Any change to a file changes its ctime.
+            source = file.st_dev, file.st_ino, file.st_size, file.st_ctime_ns, tensor.offset, tensor.dtype
+            found.update(repr((*source, offset, tuple(weight.shape), str(weight.dtype))).encode())
+        return found.hexdigest()
 
     def tensors(self, memory: torch.Tensor) -> dict[str, torch.Tensor]:
         """Views of `memory`, which begins with this segment, by the names of its tensors."""
@@ -121,11 +138,21 @@ class Files:
             pieces.close()  # type: ignore[attr-defined]
 
 
-class HostCopy:
-    """Segments in main memory, by their paths."""
+Bring = Callable[[Feed, Lane, Event], None]
+"""Fills what room was made for. Raises what feeds raise, and CapacityError."""
 
-    def __init__(self) -> None:
+
+class HostCopy:
+    """Segments in main memory, by their paths.
+
+    shared  where segments lie that other processes use, too, and their names there; None: nobody else uses any
+    nbytes  what they take together; of shared ones, too: each process has to be granted what it uses, because it may
+            be the last one to use it
+    """
+
+    def __init__(self, shared: tuple[Arenas, Mapping[str, str]] | None = None) -> None:
         self.nbytes = 0
+        self._shared = shared
         self._here: dict[str, torch.Tensor] = {}
 
     def __contains__(self, segment: Segment) -> bool:
@@ -139,11 +166,49 @@ class HostCopy:
         self.nbytes += nbytes
         return memory, places
 
+    def reserve(self, device: Device, some: Iterable[Segment]) -> Bring:
+        """Make room for segments, of which only those are filled that nobody has."""
+        if self._shared is None:
+            room = self.add(device, some)
+            return lambda feed, lane, cancelled: feed.fill(*room, lane, cancelled)
+        new = [segment for segment in some if segment not in self]
+        self.nbytes += sum(segment.nbytes for segment in new)
+        return partial(self._bring, device, new)
+
+    def _bring(self, device: Device, some: Iterable[Segment], feed: Feed, lane: Lane, cancelled: Event) -> None:
+        """Each segment is a piece by itself: so they are shared by those who stream different ones, too, and none lies
+        in memory that is not in somebody's grant."""
+        for segment in some:
+            fill = partial(_fill, feed, segment, lane, cancelled)
+            memory = self._piece(device, segment, fill, cancelled)
+            if memory is None:  # No room there: as if nothing were shared.
+                memory = device.host(segment.nbytes)
+                fill(memory)
+            self._here[segment.path] = memory
+
+    def _piece(
+        self, device: Device, segment: Segment, fill: Callable[[torch.Tensor], None], cancelled: Event
+    ) -> torch.Tensor | None:
+        if self._shared is None or not segment.nbytes:
+            return None
+        arenas, names = self._shared
+
+        def into(memory: mmap.mmap) -> None:
+            fill(torch.frombuffer(memory, dtype=torch.uint8))
+
+        piece = arenas.piece(names[segment.path], segment.nbytes, into, cancelled)
+        return None if piece is None else device.borrowed(piece)
+
     def fill(self, memory: torch.Tensor, placed: Placed, lane: Lane, cancelled: Event) -> None:
         for segment, begin in placed:
             if cancelled.is_set():
                 raise Cancelled
             lane.copy(memory[begin : begin + segment.nbytes], self._here[segment.path])
+
+
+def _fill(feed: Feed, segment: Segment, lane: Lane, cancelled: Event, memory: torch.Tensor) -> None:
+    feed.fill(memory, [(segment, 0)], lane, cancelled)
+    lane.settle()
 
 
 def by_library(bones: Skeleton, device: Device, all_segments: Iterable[Segment]) -> HostCopy:
