@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from animatic import making, pipeline
+from animatic.arena import Arenas
 from animatic.budget import Budget
 from animatic.core import Event, Failed, Shot
 from animatic.device import Accounted, Cpu, Device
@@ -43,13 +44,17 @@ ROOMY = Capacity(1 << 40, 0, 1e9, 1e9, unified=True)
 
 @dataclass(frozen=True)
 class Rig:
-    """Three tiny models. `accounted`: bytes of device memory that are counted and enforced; None: the plain CPU."""
+    """Three tiny models. `accounted`: bytes of device memory that are counted and enforced; None: the plain CPU.
+
+    arenas  what its engines share with others
+    """
 
     chat: Path
     flux: Path
     cogvideox: Path
     accounted: int | None = None
     host: int = 1 << 40
+    arenas: Arenas | None = None
 
     @property
     def models(self) -> Models:
@@ -66,7 +71,8 @@ class Rig:
     def engine(self, history: History | None = None) -> LocalEngine:
         models, budget = self.models, self.budget
         device: Device = Cpu() if self.accounted is None else Accounted(self.accounted)
-        return LocalEngine(models, device, budget, Estimator(models, budget.rates, history or History(), budget.device))
+        estimator = Estimator(models, budget.rates, history or History(), budget.device)
+        return LocalEngine(models, device, budget, estimator, arenas=self.arenas)
 
     def store(self, folder: Path) -> Store:
         folder.mkdir(parents=True, exist_ok=True)

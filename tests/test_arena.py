@@ -17,6 +17,10 @@ import pytest
 from animatic import arena
 from animatic.arena import Arenas
 from animatic.reader import Cancelled
+from animatic.settings import Settings
+from animatic.supervisor import Supervisor
+from animatic.worker import Config
+from tests.services import desk_alone
 
 SIZE = 3 * mmap.PAGESIZE + 256
 PATIENCE = 60
@@ -237,9 +241,10 @@ def test_many_who_come_and_go_and_are_killed(arenas: Arenas, process: Callable[[
 
 def test_a_home_that_others_may_write_to_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arena, "TMPFS", tmp_path)
+    assert arena.home() is None
+    first, second = arena.folder_of(tmp_path / "a"), arena.folder_of(tmp_path / "b")
     home = arena.home()
     assert home is not None and home.stat().st_mode & 0o777 == 0o700
-    first, second = arena.folder_of(tmp_path / "a"), arena.folder_of(tmp_path / "b")
     assert first is not None and first.parent == home and first != second
     home.chmod(0o777)
     assert arena.home() is None and arena.folder_of(tmp_path / "a") is None
@@ -248,4 +253,23 @@ def test_a_home_that_others_may_write_to_is_none(tmp_path: Path, monkeypatch: py
     home.symlink_to(tmp_path / "elsewhere")
     assert arena.home() is None
     monkeypatch.setattr(arena, "TMPFS", tmp_path / "no such thing")
-    assert arena.home() is None
+    assert arena.home() is None and arena.folder_of(tmp_path / "a") is None
+
+
+def test_a_service_sweeps_when_it_starts_and_its_workers_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arena, "TMPFS", tmp_path)
+    other = arena.folder_of(tmp_path / "of a service that was killed")
+    assert other is not None
+    other.mkdir()
+    (other / "half").write_bytes(b"h")
+    mine = take(Arenas(other))
+    with desk_alone(tmp_path):
+        assert [file.name for file in other.iterdir()] == ["one"]
+    del mine
+    two = Supervisor(Settings(data=tmp_path / "data", devices=("cpu", "cpu")))
+    configs = [Config.loads(two._config(seat).dumps()) for seat in two._seats]
+    assert [one.arenas for one in configs] == 2 * [arena.folder_of(tmp_path / "data")] and configs[0].share == 2
+    alone = Supervisor(Settings(data=tmp_path / "data", devices=("cpu",)))
+    assert Config.loads(alone._config(alone._seats[0]).dumps()).arenas is None

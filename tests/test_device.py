@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from threading import Event
 
 import pytest
 import torch
 
-from animatic.device import Accounted, Cpu, Lane, here
+from animatic.arena import Arenas
+from animatic.device import READ_ONLY, Accounted, Cpu, Cuda, Lane, here
 
 MIB = 1 << 20
 
@@ -96,6 +98,34 @@ def test_the_processor_allocates_exactly_and_says_when_it_cannot() -> None:
         device.allocate(1 << 62)
     device.reset_peak()
     assert device.peak() > MIB
+
+
+def test_a_gpu_locks_what_is_shared_as_read_only_until_it_is_gone(
+    monkeypatch: pytest.MonkeyPatch, arenas: Arenas
+) -> None:
+    class Runtime:
+        locked: dict[int, tuple[int, int]] = {}  # noqa: RUF012
+
+        def cudaHostRegister(self, address: int, nbytes: int, flags: int) -> int:  # noqa: N802
+            self.locked[address] = nbytes, flags
+            return 0
+
+        def cudaHostUnregister(self, address: int) -> None:  # noqa: N802
+            del self.locked[address]
+
+    runtime, device = Runtime(), Cuda(0, pinned_limit=9000)
+    monkeypatch.setattr("animatic.device._runtime", lambda: runtime)
+    piece = arenas.piece("one", 5000, lambda _: None, Event())
+    assert piece is not None
+    shared, own = device.borrowed(piece), device.host(4000)
+    assert runtime.locked == {shared.data_ptr(): (5000, READ_ONLY), own.data_ptr(): (4000, 0)}
+    beyond = device.host(1)
+    assert beyond.nbytes == 1 and len(runtime.locked) == 2
+    view = shared[100:]
+    del shared, own, piece
+    assert len(runtime.locked) == 1
+    del view
+    assert not runtime.locked and device.host(9000).data_ptr() in runtime.locked
 
 
 def test_copies_cast() -> None:

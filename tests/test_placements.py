@@ -6,12 +6,14 @@ import gc
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from mmap import mmap
 from pathlib import Path
 
 import pytest
 import torch
 
 from animatic import machine, pipeline
+from animatic.arena import Arenas
 from animatic.core import Action, Evict, Load, Notice, Phase, PhaseEnded, Placement, Plan, Run, Shot, Step
 from animatic.engine import LocalEngine
 from animatic.errors import CapacityError
@@ -78,6 +80,35 @@ def test_streamed_and_divided_transformers_give_the_same_bits(
     resident: int, source: str, lockstep: int, divided: frozenset[str], rig: Rig, whole: list[bytes], tmp_path: Path
 ) -> None:
     assert artifacts(rig, tmp_path, divided=divided, change=streamed(resident, source, lockstep)) == whole
+
+
+class Held(Arenas):
+    """What some worker uses for as long as this is here."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.pieces: dict[str, object] = {}
+        self.filled = 0
+
+    def piece(self, name: str, nbytes: int, fill: Callable[[mmap], None], cancelled: threading.Event) -> mmap | None:
+        def counted(memory: mmap) -> None:
+            self.filled += 1
+            fill(memory)
+
+        self.pieces[name] = found = super().piece(name, nbytes, counted, cancelled)
+        return found
+
+
+@pytest.mark.slow
+def test_weights_that_another_worker_read_give_the_same_bits(
+    rig: Rig, whole: list[bytes], tmp_path: Path, arenas: Arenas
+) -> None:
+    first, second = Held(arenas.folder), Held(arenas.folder)
+    change = streamed(0, "host", 1)
+    assert artifacts(replace(rig, arenas=first), tmp_path / "first", change=change) == whole
+    assert first.filled == len(first.pieces) > 0
+    assert artifacts(replace(rig, arenas=second), tmp_path / "second", change=change) == whole
+    assert second.filled == 0 and second.pieces.keys() == first.pieces.keys()
 
 
 @pytest.mark.slow

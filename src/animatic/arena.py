@@ -76,12 +76,11 @@ class Arenas:
 
 
 def home() -> Path | None:
-    """Where the folders of this user's services lie. None: this system has no tmpfs, or another user took the name."""
-    if fcntl is None or not TMPFS.is_dir():
+    """Where the folders of this user's services lie. None: there are none, or another user took the name."""
+    if fcntl is None:
         return None
-    folder = TMPFS / f"animatic-{os.getuid()}"
+    folder = _home()
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
     except OSError:
         return None
@@ -91,7 +90,14 @@ def home() -> Path | None:
 
 
 def folder_of(data: Path) -> Path | None:
-    """Where the service of a data folder has its pieces: its own, so that one service's grant is not another's."""
+    """Where the service of a data folder has its pieces: its own, so that one service's grant is not another's.
+
+    None: this system has no tmpfs, or another user took the name.
+    """
+    if fcntl is None:
+        return None
+    with contextlib.suppress(OSError):
+        _home().mkdir(mode=0o700, exist_ok=True)
     there = home()
     return there and there / hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:16]
 
@@ -106,6 +112,10 @@ def sweep(home: Path) -> int:
         with contextlib.suppress(OSError):  # Not empty: somebody's.
             folder.rmdir()
     return removed
+
+
+def _home() -> Path:
+    return TMPFS / f"animatic-{os.getuid()}"
 
 
 def _whole(descriptor: int) -> bool:

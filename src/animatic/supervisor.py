@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from animatic import machine
+from animatic import arena, machine
 from animatic.errors import OptionError
 from animatic.settings import Settings
 from animatic.worker import Config
@@ -61,6 +61,8 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._seats = seats(settings.devices, machine.gpus())
+        # Alone on the machine, a worker is better off with memory of its own: that comes in huge pages.
+        self._arenas = arena.folder_of(settings.data) if len(self._seats) > 1 else None
         self._stopping = False
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -70,6 +72,7 @@ class Supervisor:
         return len(self._seats)
 
     def start(self) -> None:
+        _sweep()  # Whatever was killed before, also of a service with one worker, or of a folder that is gone.
         self._tasks = [asyncio.create_task(self._keep(seat)) for seat in self._seats]
 
     async def stop(self, drain: float) -> None:
@@ -84,6 +87,9 @@ class Supervisor:
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+        if self._processes:  # Their memory is nobody's only when they are gone.
+            await asyncio.wait([asyncio.create_task(one.wait()) for one in self._processes.values()], timeout=LAST)
+        _sweep()
         for task in self._tasks:
             task.cancel()
 
@@ -101,6 +107,7 @@ class Supervisor:
         while not self._stopping:
             begun = time.monotonic()
             status = await self._run(seat)
+            await asyncio.to_thread(_sweep)
             if self._stopping:
                 return
             wait = FIRST if time.monotonic() - begun > LIVED else min(2 * wait, LONGEST)
@@ -134,4 +141,10 @@ class Supervisor:
             seat.name, one.data, one.store, one.storage, one.memory, one.host_memory, 1, one.group, one.idle
         )
         alike = sum(other.visible == seat.visible for other in self._seats)
-        return replace(config, share=alike, parent=os.getpid())
+        return replace(config, share=alike, parent=os.getpid(), arenas=self._arenas)
+
+
+def _sweep() -> None:
+    """Remove the shared weights that killed workers left: nobody's lock is on them."""
+    if (home := arena.home()) is not None:
+        arena.sweep(home)

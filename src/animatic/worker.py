@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from animatic import files, machine, media, prepare, storage, thumbs
+from animatic.arena import Arenas
 from animatic.core import Clip, Drawn, Event, Failed, Loaded, PhaseEnded
 from animatic.errors import AnimaticError, CapacityError, InputError, OutputError, WeightsError, in_a_line
 from animatic.jobs import LEASE, Job, Jobs
@@ -57,6 +58,7 @@ class Config:
     group    the most shots that are made together
     idle     seconds without a job after which weights are dropped
     parent   the process without which nobody wants this one; 0: it ends by signals alone
+    arenas   the folder of copies of weights in main memory that workers share; None: each has its own
     """
 
     name: str
@@ -69,14 +71,15 @@ class Config:
     group: int = 8
     idle: float = 600.0
     parent: int = 0
+    arenas: Path | None = None
 
     def dumps(self) -> str:
-        return json.dumps({**self.__dict__, "data": str(self.data), "store": str(self.store)})
+        return json.dumps(self.__dict__, default=str)
 
     @classmethod
     def loads(cls, text: str) -> Config:
         given = json.loads(text)
-        return cls(**{**given, "data": Path(given["data"]), "store": Path(given["store"])})
+        return cls(**given | {name: Path(given[name]) for name in ("data", "store", "arenas") if given.get(name)})
 
 
 @dataclass
@@ -116,7 +119,8 @@ class Counters:
 class Engines:
     """The one engine that is warm: that of the models which were used last."""
 
-    def __init__(self) -> None:
+    def __init__(self, arenas: Path | None) -> None:
+        self._arenas = None if arenas is None else Arenas(arenas)
         self._models: Any = None
         self._engine: Any = None
 
@@ -127,7 +131,9 @@ class Engines:
         models = {stage: (model.spec.identity, model.folder) for stage, model in one.models.items()}
         if models != self._models:
             self.drop()
-            self._engine = LocalEngine(one.models, device.here(), one.budget, one.estimator, warm=True)
+            self._engine = LocalEngine(
+                one.models, device.here(), one.budget, one.estimator, warm=True, arenas=self._arenas
+            )
             self._models = models
         engine: Engine = self._engine
         return engine
@@ -154,7 +160,7 @@ class Worker:
         self._work = config.data / "work"
         self._work.mkdir(exist_ok=True)
         self._on = _footing(config)
-        self._engines = Engines()
+        self._engines = Engines(config.arenas)
         self._sizes: dict[str, int] = {}
         self.counters = Counters()
 
