@@ -21,8 +21,8 @@ FLOORS = (
         "sizes",
     ),
     (
-        "caption", "checkpoint", "claims", "credential", "database", "film", "gpus", "options", "outlook", "place",
-        "prompts", "results", "spec", "storage", "weights",
+        "caption", "checkpoint", "claims", "credential", "database", "film", "gpus", "intake", "options", "outlook",
+        "place", "prompts", "results", "spec", "storage", "weights",
     ),
     ("bands", "cost", "digest", "history", "keys", "plan", "reader", "sheet", "skeleton", "store", "vbench"),
     ("catalog", "device", "inventory", "keylist", "outputs", "picture", "settings"),

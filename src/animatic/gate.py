@@ -22,6 +22,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+LONGEST = 10
+"""How many times a body may take what it may stand still."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -92,12 +94,14 @@ class _Body:
         self._settings = settings
         self._seen = 0
         self._whole = False
+        self._last = time.monotonic() + LONGEST * settings.body_seconds
 
     async def receive(self) -> Message:
         if self._whole:
             return await self._receive()  # Until the client leaves.
         try:
-            message = await asyncio.wait_for(self._receive(), self._settings.body_seconds)
+            patience = min(self._settings.body_seconds, self._last - time.monotonic())
+            message = await asyncio.wait_for(self._receive(), patience)
         except TimeoutError:
             text = f"nothing came for {self._settings.body_seconds:g} s: send the body faster"
             raise WireError(408, "too_slow", text, connection="close") from None
