@@ -21,8 +21,8 @@ FLOORS = (
         "sizes",
     ),
     (
-        "caption", "checkpoint", "claims", "credential", "film", "gpus", "options", "outlook", "place", "prompts",
-        "results", "spec", "weights",
+        "caption", "checkpoint", "claims", "client", "credential", "film", "gpus", "options", "outlook", "place",
+        "prompts", "results", "spec", "weights",
     ),
     ("bands", "cost", "digest", "history", "plan", "reader", "sheet", "skeleton", "store", "vbench"),
     ("catalog", "device", "inventory", "outputs", "picture"),
@@ -60,6 +60,7 @@ HOMES = {
     "huggingface_hub": {"catalog", "pull"},
     "av": {"media"},
     "filelock": {"claims"},
+    "httpx2": {"client"},
     "PIL": {"media", "card"},
     "typer": {"cli"},
     "pydantic": {"options", "catalog"},
