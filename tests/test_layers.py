@@ -31,7 +31,7 @@ FLOORS = (
     ("making", "prepare", "residency"),
     ("batch", "engine", "entry"),
     ("production",),
-    ("api", "doctor", "listing", "stocklist", "terminal", "timeline"),
+    ("api", "doctor", "joblist", "listing", "remote", "stocklist", "terminal", "timeline"),
     ("chooser",),
     ("cli",),
     ("__main__",),
@@ -64,7 +64,7 @@ HOMES = {
     "PIL": {"media", "card"},
     "typer": {"cli"},
     "pydantic": {"options", "catalog"},
-    "rich": {"chooser", "cli", "doctor", "listing", "stocklist", "terminal", "timeline"},
+    "rich": {"chooser", "cli", "doctor", "joblist", "listing", "stocklist", "terminal", "timeline"},
 }
 
 

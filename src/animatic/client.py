@@ -12,6 +12,7 @@ Knows the wire, and nothing of how videos are made or shown. What is refused or 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import json
 import re
 import time
@@ -193,6 +194,10 @@ class Client:
                 return
             after = {"after": videos[-1].id}
 
+    def newest(self, count: int) -> Sequence[Video]:
+        """The newest jobs, at most so many."""
+        return tuple(itertools.islice(self.list(page=max(1, min(count, 50))), count))
+
     def delete(self, id: str) -> None:
         """Cancel a job and remove all that is of it."""
         self._send("DELETE", _path(id))
@@ -226,6 +231,10 @@ class Client:
     def download_still(self, id: str, number: int, path: Path) -> None:
         """Write a still that was drawn, from 1 on."""
         self._fetch(_path(id, f"stills/{number}"), path)
+
+    def preview(self, id: str) -> bytes:
+        """The picture of a job's last denoising step, as PNG. InputError: there is none."""
+        return self._send("GET", _path(id, "preview")).content
 
     def record(self, id: str) -> bytes:
         """How a finished video was made: JSON, as the server has it."""
