@@ -22,7 +22,21 @@ from animatic import batch as batches
 from animatic import store as stores
 from animatic.books import Ask, BatchBooks, Books, Shelf
 from animatic.client import HERE, Client, Variant, Video
-from animatic.core import Clip, Drawn, Event, Failed, Notice, Planned, Sheet, Shot, Sketch, Step
+from animatic.core import (
+    Clip,
+    Drawn,
+    Event,
+    Failed,
+    Notice,
+    Planned,
+    Sheet,
+    Shot,
+    Sketch,
+    Stage,
+    StageBegun,
+    StageEnded,
+    Step,
+)
 from animatic.errors import (
     AnimaticError,
     BatchError,
@@ -192,10 +206,14 @@ class Remote:
     def follow(self, id: str, alone: bool = True) -> Generator[Event, None, Video]:
         """A job's events until it is done; gives the job as it is then. `alone`: its plan is all that is ahead."""
         unseen = (Clip, Sheet, Sketch, Failed) if alone else (Clip, Sheet, Sketch, Failed, Planned)
-        video = self._client.retrieve(id)
         self._begun[id] = None
-        yield from self._news(video, None)
+        video: Video | None = None
+        stages: dict[Stage, float] = {}
         for event in self._client.events(id):
+            if isinstance(event, StageBegun):
+                stages[event.stage] = time.monotonic()
+            elif isinstance(event, StageEnded):
+                stages.pop(event.stage, None)
             if isinstance(event, Video):
                 yield from self._news(event, video)
                 video = event
@@ -206,13 +224,17 @@ class Remote:
                 yield replace(event, preview=self._preview(id))
             elif not isinstance(event, unseen):
                 yield event
+        assert video is not None, "events end with the video, done"
         self._begun.pop(id, None)
+        if video.status == "completed":  # A clip is there before all is put away, and nothing is told after it.
+            yield from (StageEnded(stage, time.monotonic() - begun) for stage, begun in stages.items())
         return video
 
     def _news(self, video: Video, before: Video | None) -> Iterator[Event]:
         """What a job's new state means to who watches it."""
-        if video.position and (before is None or before.position != video.position):
-            yield Notice(f"number {video.position} of those that wait at {self._client.at}")
+        position, told = video.position or 0, before.position or 0 if before else 0
+        if position != told and max(position, told) > 1 and position:
+            yield Notice(f"number {position} of those that wait at {self._client.at}")
         if video.waiting_for and (before is None or before.waiting_for != video.waiting_for):
             if video.waiting_for == "still" and self._choose is not None:
                 yield from self._ask(video, self._choose)
