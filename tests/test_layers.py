@@ -15,24 +15,30 @@ import animatic
 PACKAGE = Path(animatic.__file__).parent
 
 FLOORS = (
-    ("blocks", "core", "errors", "holds", "live", "lockstep", "prose", "xmp"),
+    ("blocks", "core", "errors", "holds", "live", "lockstep", "prose", "thumbs", "turns", "xmp"),
     (
         "answer", "canvas", "card", "files", "geometry", "labels", "machine", "media", "metrics", "progress", "search",
         "sizes",
     ),
     (
-        "caption", "checkpoint", "claims", "client", "credential", "film", "gpus", "options", "outlook", "place",
-        "prompts", "results", "spec", "weights",
+        "caption", "checkpoint", "claims", "client", "credential", "database", "film", "gpus", "options", "outlook",
+        "place", "prompts", "results", "spec", "storage", "weights",
     ),
-    ("bands", "cost", "digest", "history", "plan", "reader", "sheet", "skeleton", "store", "vbench"),
-    ("catalog", "device", "inventory", "outputs", "picture"),
+    ("bands", "cost", "digest", "history", "keys", "plan", "reader", "sheet", "skeleton", "store", "vbench"),
+    ("catalog", "device", "inventory", "keylist", "outputs", "picture", "settings"),
     ("again", "estimate", "models", "parts", "pull", "segments", "sketch"),
     ("books", "budget", "pipeline", "scorer", "streamed"),
     ("making", "prepare", "residency"),
-    ("batch", "engine", "entry"),
-    ("production",),
-    ("api", "doctor", "joblist", "listing", "remote", "stocklist", "terminal", "timeline"),
-    ("chooser",),
+    ("batch", "commission", "engine", "entry"),
+    ("jobs", "production"),
+    (
+        "api", "doctor", "feed", "gauges", "hooks", "joblist", "listing", "remote", "stocklist", "terminal", "timeline",
+        "tracker", "wire",
+    ),
+    ("chooser", "desk", "gate", "worker"),
+    ("supervisor",),
+    ("server",),
+    ("serving",),
     ("cli",),
     ("__main__",),
 )  # fmt: skip
@@ -59,12 +65,18 @@ HOMES = {
     "safetensors": {"models"},
     "huggingface_hub": {"catalog", "pull"},
     "av": {"media"},
-    "filelock": {"claims"},
-    "httpx2": {"client"},
-    "PIL": {"media", "card"},
+    "filelock": {"claims", "serving", "worker"},
+    "fastapi": {"server"},
+    "starlette": {"server"},
+    "uvicorn": {"serving"},
+    "httpx2": {"client", "hooks"},
+    "prometheus_client": {"gauges"},
+    "sqlite3": {"database", "jobs"},
+    "fsspec": {"storage"},
+    "PIL": {"media", "card", "thumbs"},
     "typer": {"cli"},
-    "pydantic": {"options", "catalog"},
-    "rich": {"chooser", "cli", "doctor", "joblist", "listing", "stocklist", "terminal", "timeline"},
+    "pydantic": {"options", "catalog", "settings", "wire"},
+    "rich": {"chooser", "cli", "doctor", "joblist", "keylist", "listing", "stocklist", "terminal", "timeline"},
 }
 
 
@@ -106,7 +118,7 @@ def test_heavy_packages_stay_at_home(file: Path) -> None:
 
 DECIDING = {
     "blocks", "caption", "core", "cost", "geometry", "options", "outlook", "place", "plan", "progress", "search",
-    "sheet", "spec",
+    "sheet", "spec", "turns",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -52,6 +53,10 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The presets: what they need, and whether they are here.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+serve_app = typer.Typer(help="An HTTP API, a durable queue and a page for people.", invoke_without_command=True)
+app.add_typer(serve_app, name="serve")
+keys_app = typer.Typer(help="Who may use the service.", no_args_is_help=True)
+serve_app.add_typer(keys_app, name="keys")
 store_app = typer.Typer(help="The artifacts: stored results, made only once.", invoke_without_command=True)
 app.add_typer(store_app, name="store")
 
@@ -385,6 +390,67 @@ def gc(
     size = parse_bytes(keep, "--keep") if keep is not None else None
     age = parse_age(older_than, "--older-than") if older_than is not None else None
     Console(soft_wrap=True).print(collected(context.obj, size, age, abandon))
+
+
+@serve_app.callback()
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="The address to listen at; other than 127.0.0.1 needs keys.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 8420 if not given.")] = None,
+    devices: Annotated[str | None, typer.Option(help="all, cpu, or the numbers of GPUs, such as 0,1.")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder of the jobs and their clips.")] = None,
+    store: Annotated[Path | None, typer.Option(metavar="DIR", help=STORE)] = None,
+    storage: Annotated[str | None, typer.Option(metavar="URL", help="Where clips are kept instead, by fsspec.")] = None,
+    presets: Annotated[str | None, typer.Option(help="Which may be used; all that are here if not given.")] = None,
+    hosts: Annotated[str | None, typer.Option(help="Names that it is called by, besides localhost.")] = None,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help=MEMORY)] = None,
+    host_memory: Annotated[str | None, typer.Option(metavar="SIZE", help=HOST_MEMORY)] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML, with all settings in [serve].")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting.")] = None,
+) -> None:
+    """Serve videos over HTTP, with a page at the same address. Stops at Ctrl-C when running jobs are done."""
+    flags = {"host": host, "port": port, "devices": devices, "data": data, "store": store, "storage": storage,
+             "presets": presets, "hosts": hosts, "memory": memory, "host_memory": host_memory}  # fmt: skip
+    given = {name: value for name, value in flags.items() if value is not None} | dict(map(parse, set_ or []))
+    from animatic.settings import settings
+
+    context.obj = settings(given, os.environ, config)
+    if context.invoked_subcommand is None:
+        from animatic.serving import serve as run
+
+        run(context.obj)
+
+
+@keys_app.command(name="add")
+def add_key(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Whose it is.")],
+    priority: Annotated[int, typer.Option(help="Of its jobs; the higher go first.")] = 0,
+) -> None:
+    """Make a key, and print it: this once."""
+    from animatic.keys import Keys
+
+    _, secret = Keys(context.obj.data).add(name, priority)
+    print(secret)
+    print("animatic: this is the only time it is shown; it is sent as Authorization: Bearer KEY", file=sys.stderr)
+
+
+@keys_app.command(name="list")
+def list_keys(context: typer.Context) -> None:
+    """List the keys; what they are is kept nowhere."""
+    from animatic.keylist import keys_table
+    from animatic.keys import Keys
+
+    Console(soft_wrap=True).print(keys_table(Keys(context.obj.data).all()))
+
+
+@keys_app.command()
+def revoke(context: typer.Context, key: Annotated[str, typer.Argument(help="Its name or its id.")]) -> None:
+    """Take a key back; its jobs stay."""
+    from animatic.keys import Keys
+
+    revoked = Keys(context.obj.data).revoke(key)
+    print(f"{revoked.name} ({revoked.id}) is revoked")
 
 
 @app.command()

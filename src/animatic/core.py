@@ -52,8 +52,9 @@ class Shot:
 
     @functools.cached_property
     def id(self) -> str:
-        """Names this shot within a run; equal shots of one name have equal ids."""
-        return hashlib.sha256(json.dumps((self.asked, self.name), sort_keys=True).encode()).hexdigest()[:12]
+        """Names this shot within a run, with what its user calls it: equal shots of one name have equal ids."""
+        digest = hashlib.sha256(json.dumps(self.asked, sort_keys=True).encode()).hexdigest()[:12]
+        return f"{digest}@{self.name}" if self.name else digest
 
     def option(self, name: str) -> Any:
         """The resolved value of an option by its dotted name; a wrong name is a bug and raises KeyError."""

@@ -10,7 +10,7 @@ import contextlib
 import gc
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,16 @@ _Name = tuple[Stage, str]
 
 
 class LocalEngine:
-    """Runs the phases of these models on one device, within a budget."""
+    """Runs the phases of these models on one device, within a budget.
 
-    def __init__(self, models: Models, device: Device, budget: Budget, estimator: Estimator) -> None:
+    warm  whether weights stay after a run, as far as there is room, for the next one: until `close`
+    """
+
+    def __init__(
+        self, models: Models, device: Device, budget: Budget, estimator: Estimator, warm: bool = False
+    ) -> None:
         _quiet()
+        self._warm = warm
         here: dict[_Name, Any] = {(m.spec.stage, m.spec.identity): m for m in models.values() if m.folder is not None}
         self._device = device
         self._budget = budget
@@ -76,7 +82,8 @@ class LocalEngine:
     def _where(self, component: Component) -> Residency:
         return self._beside if component.host else self._residency
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Drop all weights, whatever goes on."""
         self._residency.close()
         self._beside.close()
 
@@ -92,11 +99,17 @@ class LocalEngine:
     def capacity(self) -> Capacity:
         return self._budget.capacity
 
+    @property
+    def device_bytes(self) -> int:
+        """Of device memory, taken by weights now."""
+        return self._residency.device_bytes
+
     def demand(self, phase: Phase) -> Demand:
         return self._estimator.demand(phase)
 
     def plan(self, phases: Sequence[Phase]) -> Plan:
-        return plan(phases, self.capacity, self.demand, self._residency.resident, self._estimator.load_seconds)
+        here = self._residency.resident
+        return plan(phases, self.capacity, self.demand, here, self._estimator.load_seconds, keep=self._warm)
 
     def check(self, plan: Plan) -> None:
         """See that every component the plan loads is whole and of the right shape, reading headers only."""
@@ -104,7 +117,8 @@ class LocalEngine:
             self._where(component).check(component)
 
     def run(self, plan: Plan, store: Store, goals: Sequence[Phase] | None = None) -> Iterator[Event]:
-        """Carry the plan out. Whatever happens, nothing is resident afterwards, and no load goes on.
+        """Carry the plan out. Whatever happens, nothing is resident afterwards, and no load goes on; of a warm engine,
+        weights that are whole stay when the run ends well, or is stopped.
 
         goals  what it is all for: what they no longer need, when its turn comes, is not run. None: all of the plan
 
@@ -116,9 +130,26 @@ class LocalEngine:
         job = _Job(store, every if goals is None else goals, _StageClock(plan))
         try:
             yield from self._carry_out(plan, job)
+            self._end(self._residency.resident if self._warm else ())
+        except GeneratorExit:
+            # What is streamed may stand in the midst of its blocks.
+            whole = [one for one, placement in self._residency.resident.items() if not placement.streamed]
+            self._end(whole if self._warm else ())
+            raise
+        except BaseException:
+            self.close()
+            raise
         finally:
-            self._close()
             gc.unfreeze()
+
+    def _end(self, staying: Collection[Component]) -> None:
+        if not staying:
+            self.close()
+            return
+        self._beside.close()
+        for component in [one for one in self._residency.resident if one not in staying]:
+            self._residency.evict(component)
+        self._device.release()
 
     def _carry_out(self, plan: Plan, job: _Job) -> Iterator[Event]:
         """Carry a plan out, and when memory runs out in it, a plan of what is left. What runs out again fails."""
@@ -130,7 +161,7 @@ class LocalEngine:
                 return
             except torch.OutOfMemoryError as error:
                 what = errand.learn(error)
-            self._close()
+            self.close()
             doing = errand.doing()
             if doing <= run_out:
                 yield from errand.fail(what)
@@ -188,7 +219,7 @@ class _Errand:
         self._residency = engine._residency
         self._now: Run | None = None
         self._works: Works = ()
-        self._floor = self._device.used()
+        self._floor = max(0, self._device.used() - self._residency.device_bytes)
 
     def carry_out(self) -> Iterator[Event]:
         dropped = False

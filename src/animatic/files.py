@@ -37,8 +37,8 @@ PART = ".animatic-"
 """How the names of unfinished files begin."""
 
 
-def write(path: Path, data: bytes | Iterable[bytes], option: str = "--out", flush: bool = True) -> None:
-    """Write `data`, or its parts, to `path`, atomically; what was there is replaced. Raises OutputError.
+def write(path: Path, data: bytes | Path | Iterable[bytes], option: str = "--out", flush: bool = True) -> None:
+    """Write `data`, its parts or a file's bytes to `path`, atomically; what was there is replaced. Raises OutputError.
 
     option  what an error advises to choose another folder with
     flush   whether to wait until the disk has it

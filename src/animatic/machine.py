@@ -168,14 +168,28 @@ def _text(file: Path) -> str:
 # -------------------------------------------------------------------------------------------------------- GPU
 
 
+def gpus() -> list[str]:
+    """The GPUs that CUDA would number from 0, as CUDA_VISIBLE_DEVICES lists them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        listed = [one.strip() for one in visible.split(",")]
+        return listed[: next((n for n, one in enumerate(listed) if one in ("", "-1")), len(listed))]
+    return [row.partition(",")[0].strip() for row in _nvidia_smi().splitlines() if row.count(",") == 5]
+
+
 def _gpu() -> tuple[str, int, str, int] | None:
     """Name, bytes, driver, free bytes of the GPU that CUDA would number 0; None without one or without its driver."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.split(",")[0].strip() in ("", "-1"):
         return None
+    return _first_gpu(_nvidia_smi(), visible)
+
+
+def _nvidia_smi() -> str:
+    """A line a GPU; empty without one or without its driver."""
     smi = shutil.which("nvidia-smi")
     if smi is None:
-        return None
+        return ""
     query = "--query-gpu=index,uuid,name,memory.total,driver_version,memory.free"
     try:
         answer = subprocess.run(
@@ -183,8 +197,8 @@ def _gpu() -> tuple[str, int, str, int] | None:
             capture_output=True, text=True, timeout=SMI_SECONDS, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
-        return None
-    return _first_gpu(answer.stdout, visible)
+        return ""
+    return answer.stdout
 
 
 def _first_gpu(table: str, visible: str | None) -> tuple[str, int, str, int] | None:

@@ -361,8 +361,13 @@ def read_image(path: Path, max_pixels: int = 64_000_000) -> Pixels:
 
 
 def read_png(data: bytes) -> Pixels:
-    """The pixels of PNG bytes (any picture's, in fact), uint8 RGB [H, W, 3]. Raises ImageError."""
-    return _decode(data, "the PNG", 64_000_000)
+    """The pixels of PNG bytes, uint8 RGB [H, W, 3]. Raises ImageError."""
+    return picture(data, "the PNG", 64_000_000)
+
+
+def picture(data: bytes, name: str, max_pixels: int) -> Pixels:
+    """A picture of any kind and of anyone's, as `read_image` gives it. Raises ImageError, with `name`."""
+    return _decode(data, name, max_pixels)
 
 
 def _decode(data: bytes, name: str, max_pixels: int) -> Pixels:

@@ -18,7 +18,7 @@ from typing import Any
 from animatic import budget as budgets
 from animatic import catalog, cost, machine, media, pipeline, prompts
 from animatic.budget import Budget
-from animatic.core import Notice, Plan, Shot
+from animatic.core import Component, Evict, Load, Notice, Placement, Plan, Shot
 from animatic.errors import CapacityError, InputError, OptionError, PromptError, WeightsError
 from animatic.estimate import Estimator
 from animatic.history import History
@@ -86,26 +86,52 @@ class Prepared:
     history: History
     notices: tuple[Notice, ...]
 
-    def plan(self) -> Plan:
-        """What will be in memory when. Raises CapacityError when nothing fits, with the nearest settings that would."""
+    def plan(self, resident: Mapping[Component, Placement] | None = None, keep: bool = False) -> Plan:
+        """What will be in memory when. Raises CapacityError when nothing fits, with the nearest settings that would.
+
+        resident, keep  what is there now, and whether it stays as far as there is room (see plan.py)
+        """
         capacity, demand = self.budget.capacity, self.estimator.demand
         cascades = pipeline.cascades(self.shots, self.models, capacity, demand)
         phases = [phase for one in cascades for phase in one.phases]
-        return plan(phases, capacity, demand, load_seconds=self.estimator.load_seconds)
+        return plan(phases, capacity, demand, resident, self.estimator.load_seconds, keep)
+
+    def reloaded(self) -> int:
+        """Bytes that the same shots would load once more if they came again, with all kept that there is room for."""
+        there: dict[Component, Placement] = {}
+        for action in self.plan(keep=True).actions:
+            if isinstance(action, Load):
+                there[action.component] = action.placement
+            elif isinstance(action, Evict):
+                there.pop(action.component, None)
+        return self.plan(there, keep=True).forecast.nbytes
 
 
-def prepare(wishes: Sequence[Wish], gpu: str | None = None) -> Prepared:
+@dataclass(frozen=True)
+class Footing:
+    """What wishes are prepared on: what may be used here, and what was measured here."""
+
+    budget: Budget
+    history: History
+
+
+def footing(memory: int | None = None, host_memory: int | None = None, gpu: str | None = None) -> Footing:
+    """This machine as it is now, or a card that need not be at hand. Raises OptionError."""
+    history = History()
+    if gpu is not None:
+        return Footing(budgets.of_card(gpu, memory, host_memory), history)
+    return Footing(budgets.of_machine(machine.probe(), memory, host_memory, history), history)
+
+
+def prepare(wishes: Sequence[Wish], gpu: str | None = None, on: Footing | None = None) -> Prepared:
     """Resolve and check wishes that share a preset. Reads no weights but their headers. Raises AnimaticError.
 
     gpu  a card that need not be at hand: then models need not be here either, and nothing can be run
+    on   what they are prepared on; None: what is here now
     """
-    history = History()
     first = wishes[0]
-    budget = (
-        budgets.of_machine(machine.probe(), first.memory, first.host_memory, history)
-        if gpu is None
-        else budgets.of_card(gpu, first.memory, first.host_memory)
-    )
+    on = on or footing(first.memory, first.host_memory, gpu)
+    budget, history = on.budget, on.history
     preset, notices = _preset(first, budget, history)
     shots, origins = _all_shots(wishes, _Resolver(preset, budget))
     environment = _environment(budget) if first.strict_env else ""
@@ -125,14 +151,19 @@ def identified(prepared: Prepared) -> Prepared:
 
 def ready(prepared: Prepared) -> Prepared:
     """The same, able to run: its models are here and identified, and it fits. Raises WeightsError, CapacityError."""
-    name = prepared.shots[0].preset
-    for stage, model in prepared.models.items():
-        if model.folder is None and stage not in _needless(prepared):
-            raise WeightsError(f"{name} needs {model.spec.repo}, which is not here: animatic models pull {name}")
+    check_here(prepared)
     # How many shots there are makes no difference to memory, only what they are.
     kinds = {id(shot.options): n for n, shot in enumerate(prepared.shots)}
     replace(prepared, shots=tuple(prepared.shots[n] for n in kinds.values())).plan()
     return identified(prepared)
+
+
+def check_here(prepared: Prepared) -> None:
+    """See that the models are on this machine, without reading them. Raises WeightsError."""
+    name = prepared.shots[0].preset
+    for stage, model in prepared.models.items():
+        if model.folder is None and stage not in _needless(prepared):
+            raise WeightsError(f"{name} needs {model.spec.repo}, which is not here: animatic models pull {name}")
 
 
 def _needless(prepared: Prepared) -> set[ModelStage]:

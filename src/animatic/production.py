@@ -43,6 +43,9 @@ class Order:
     until   the last stage
     choose  asks which still is taken, where no `pick` says it
     title   what a batch is called, which has a contact sheet; None: single clips
+    run     names the run whose artifacts are kept from collection until it is done; None: by what is asked for
+    engine  gives the engine, when something has to be run; None: one for this run alone
+    show    whether a still is told (`Drawn`) and written as soon as it is there, also where nobody chooses
     """
 
     out: Path
@@ -50,6 +53,9 @@ class Order:
     until: Until = "file"
     choose: Chooser | None = None
     title: str | None = None
+    run: str | None = None
+    engine: Callable[[Prepared], making.Engine] | None = None
+    show: bool = False
 
 
 def produce(groups: Sequence[Prepared], order: Order) -> Iterator[Event]:
@@ -76,9 +82,9 @@ def produce(groups: Sequence[Prepared], order: Order) -> Iterator[Event]:
         if entries:
             left.append((_of(group, entries), entries))
     _check_room(order, opened, [entry for _, entries in left for entry in entries])
-    lines = [_Line(ready(group), entries) for group, entries in left]
+    lines = [_Line(ready(group), entries, order.engine or _local) for group, entries in left]
     title = f"{order.title or groups[0].shots[0].prompt} -> {order.out.absolute()}"
-    opened.hold = opened.holds.of(asked.hexdigest()[:32], title)  # The same command finds it again.
+    opened.hold = opened.holds.of(order.run or asked.hexdigest()[:32], title)  # The same command finds it again.
     notices = tuple(dict.fromkeys(notice for group in groups for notice in group.notices))
     return _Production(lines, order, opened, outputs, books, notices).run()
 
@@ -124,10 +130,11 @@ class _Line:
 
     group: Prepared
     entries: list[Entry]
+    make: Callable[[Prepared], making.Engine]
 
     @functools.cached_property
     def engine(self) -> _Engine:
-        return _Engine(self.group)
+        return _Engine(self.group, self.make)
 
     @property
     def going(self) -> list[Entry]:
@@ -202,9 +209,16 @@ class _Production:
             yield event
             if isinstance(event, Clip):
                 self._books.note(entries[event.shot].ask, event)
-                again.remember(event.path, self._store.folder)
+                if self._order.run is None:
+                    again.remember(event.path, self._store.folder)
             elif isinstance(event, Failed):
                 self._fail(entries[event.shot], event)
+            elif self._order.show and isinstance(event, PhaseEnded) and event.phase == "image.decode":
+                yield from self._shown(line, entries[event.shot])
+
+    def _shown(self, line: _Line, entry: Entry) -> Iterator[Event]:
+        if entry.wish.stills == 1:  # Else they were shown before one of them was chosen.
+            yield self._drawn(line, entry, self._stills(line, entry))
 
     def _fail(self, entry: Entry, failure: Failed) -> None:
         entry.failed = True
@@ -244,10 +258,11 @@ class _Production:
             stills = self._stills(line, entry)
             if not stills and id(entry) in failures:
                 self._fail(entry, failures[id(entry)])
-            elif entry.open:
+            elif entry.open or self._order.until == "image":
                 drawn = self._drawn(line, entry, stills)
                 yield drawn
-                entry.pick(list(stills)[self._chosen(drawn) - 1])
+                if entry.open:
+                    entry.pick(list(stills)[self._chosen(drawn) - 1])
 
     def _stills(self, line: _Line, entry: Entry) -> dict[int, bytes]:
         """The stills that were drawn, as PNG, by their candidate's number."""
@@ -317,8 +332,9 @@ class _Production:
 class _Engine:
     """This machine's engine, which is built when something has to be run: only then is torch imported."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, make: Callable[[Prepared], making.Engine]) -> None:
         self._prepared = prepared
+        self._make = make
 
     @property
     def capacity(self) -> Capacity:
@@ -338,11 +354,14 @@ class _Engine:
 
     @functools.cached_property
     def _local(self) -> making.Engine:
-        from animatic import device  # here, because they import torch
-        from animatic.engine import LocalEngine
+        return self._make(self._prepared)
 
-        one = self._prepared
-        return LocalEngine(one.models, device.here(), one.budget, one.estimator)
+
+def _local(one: Prepared) -> making.Engine:
+    from animatic import device  # here, because they import torch
+    from animatic.engine import LocalEngine
+
+    return LocalEngine(one.models, device.here(), one.budget, one.estimator)
 
 
 def _clip_bytes(shot: Shot) -> int:

@@ -43,6 +43,11 @@ class Remaining:
         elif isinstance(event, Step):
             self._reach(event.phase, event.step / event.steps)
 
+    @property
+    def share(self) -> float:
+        """How much of the plan's time is done, from 0 to 1."""
+        return self._at / self._total if self._total else 0.0
+
     def left(self, now: float) -> float | None:
         """Seconds; None as long as nothing is done."""
         if not self._at or not self._total:

@@ -1,0 +1,71 @@
+"""Tells the hosts that an operator lists when a video is done: durably, signed, and never where a redirect leads.
+
+The body and the signature are those of OpenAI's webhooks, which follow the Standard Webhooks specification.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import time
+
+import httpx2
+
+from animatic.jobs import Job, Jobs
+
+LOOK = 1.0
+TIMEOUT = 10.0
+TRIES = 8
+FIRST = 5.0
+"""Seconds until a second try; each further one waits twice as long."""
+
+log = logging.getLogger("animatic.serve")
+
+
+class Hooks:
+    """Keeps telling. `secret`: what the signature is made with; None: it is not signed."""
+
+    def __init__(self, jobs: Jobs, secret: str | None) -> None:
+        self._jobs = jobs
+        self._secret = secret
+
+    async def run(self) -> None:
+        async with httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
+            while True:
+                for job, tries in self._jobs.untold(time.time()):
+                    if await self._tell(client, job) or tries + 1 >= TRIES:
+                        self._jobs.told(job)
+                    else:
+                        self._jobs.told(job, again=time.time() + FIRST * 2**tries)
+                await asyncio.sleep(LOOK)
+
+    async def _tell(self, client: httpx2.AsyncClient, job: Job) -> bool:
+        """Whether the host took it."""
+        event = {
+            "id": f"evt_{job.id}",
+            "object": "event",
+            "type": f"{job.kind}.{job.status}",
+            "created_at": int(job.finished or 0),
+            "data": {"id": job.id},
+        }
+        body = json.dumps(event).encode()
+        try:
+            answer = await client.post(
+                str(job.commission.webhook), content=body, headers=self._headers(event["id"], body)
+            )
+        except httpx2.HTTPError as error:
+            log.warning("a webhook failed", extra={"fields": {"job": job.id, "error": type(error).__name__}})
+            return False
+        return answer.is_success
+
+    def _headers(self, name: object, body: bytes) -> dict[str, str]:
+        now = str(int(time.time()))
+        headers = {"content-type": "application/json", "webhook-id": str(name), "webhook-timestamp": now}
+        if self._secret is not None:
+            signed = hmac.digest(self._secret.encode(), f"{name}.{now}.".encode() + body, hashlib.sha256)
+            headers["webhook-signature"] = f"v1,{base64.b64encode(signed).decode()}"
+        return headers

@@ -1,0 +1,101 @@
+"""Runs a service: the HTTP server and the workers, from the first request to the last step."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+
+import uvicorn
+from filelock import FileLock, Timeout
+
+from animatic import server
+from animatic.errors import OptionError, OutputError
+from animatic.gate import JsonLines
+from animatic.keys import Keys
+from animatic.settings import Settings
+
+IMPATIENCE = 5
+"""Seconds that open connections get when everything else has ended."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C: then running jobs are ended, a second time: stopped. Raises AnimaticError."""
+    if not settings.loopback and not Keys(settings.data).any():
+        raise OptionError(f"--host {settings.host} can be reached by others, and no key is needed yet: "
+                          "add one with animatic serve keys add NAME")  # fmt: skip
+    lock = FileLock(settings.data / "server.lock")
+    settings.data.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=2.0)
+    except Timeout:
+        raise OutputError(
+            f"{settings.data} is served already: one server a folder, or choose another with --data"
+        ) from None
+    with lock:
+        _log_to_stderr()
+        asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    app = server.app(settings)
+    service: server.Service = app.state.service
+    loop, ending = asyncio.get_running_loop(), asyncio.Event()
+
+    def end() -> None:
+        if ending.is_set():
+            service.supervisor.hurry()
+        ending.set()
+
+    one = _Server(
+        lambda: loop.call_soon_threadsafe(end),
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            timeout_graceful_shutdown=IMPATIENCE,
+            limit_concurrency=1000,
+            lifespan="on",
+        ),
+    )
+    serving = asyncio.create_task(one.serve())
+    waiting = asyncio.create_task(ending.wait())
+    await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        await service.drain()
+        one.should_exit = True
+    waiting.cancel()
+    await serving
+
+
+class _Server(uvicorn.Server):
+    """Leaves to `_serve` what a signal means, and says where it listens once it does."""
+
+    def __init__(self, end: Callable[[], object], config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._end = end
+
+    def handle_exit(self, sig: int, frame: object) -> None:  # noqa: ARG002 - as uvicorn calls it
+        self._end()
+
+    async def startup(self, sockets: object = None) -> None:
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            print(f"animatic: serving at http://{shown}:{port}", flush=True)
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    for name in ("animatic", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO if name == "animatic" else logging.WARNING)

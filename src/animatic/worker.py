@@ -1,0 +1,423 @@
+"""One device's worker: claims jobs, makes their shots, and writes down what happens. Runs in a process of its own.
+
+Whatever it dies of, its jobs go on from their artifacts: it owns nothing but its models. Weights stay in memory between
+jobs, until none has come for a while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from animatic import files, machine, media, prepare, storage, thumbs
+from animatic.core import Clip, Drawn, Event, Failed, Loaded, PhaseEnded
+from animatic.errors import AnimaticError, CapacityError, InputError, OutputError, WeightsError, in_a_line
+from animatic.jobs import LEASE, Job, Jobs
+from animatic.making import Engine
+from animatic.prepare import ANY, Footing, Prepared, Wish
+from animatic.production import Order, produce
+from animatic.storage import Storage
+from animatic.tracker import Tracker
+
+FLUSH = 0.1
+"""Seconds between two writings down of what happens."""
+LOOK = 0.1
+"""Seconds between two looks for new jobs, or for what is wanted of running ones."""
+PATIENCE = 10.0
+"""Seconds until a job is tried again that the disk had no room for."""
+NICENESS = 5
+"""A worker takes all the processor it gets; who asks the server something should not wait for that."""
+
+CODES: Sequence[tuple[type[Exception], str]] = (
+    (InputError, "invalid_request"),
+    (CapacityError, "over_capacity"),
+    (WeightsError, "weights_missing"),
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a worker is started with, as JSON on its standard input.
+
+    name     of its device: "cuda:0", "cpu"
+    data     the folder of the jobs; store: that of the artifacts; storage: where clips are kept, if not in `data`
+    memory, host_memory  bytes that its models may take; None: what is free when it starts
+    share    of what is free, one part in so many is its own
+    group    the most shots that are made together
+    idle     seconds without a job after which weights are dropped
+    """
+
+    name: str
+    data: Path
+    store: Path
+    storage: str | None = None
+    memory: int | None = None
+    host_memory: int | None = None
+    share: int = 1
+    group: int = 8
+    idle: float = 600.0
+
+    def dumps(self) -> str:
+        return json.dumps({**self.__dict__, "data": str(self.data), "store": str(self.store)})
+
+    @classmethod
+    def loads(cls, text: str) -> Config:
+        given = json.loads(text)
+        return cls(**{**given, "data": Path(given["data"]), "store": Path(given["store"])})
+
+
+@dataclass
+class Will:
+    """What a worker should still do. `draining`: nothing new; `hurry`: stop at the next step."""
+
+    draining: threading.Event = field(default_factory=threading.Event)
+    hurry: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self, *_: object) -> None:
+        """Once: end with what is begun. Twice: at once."""
+        (self.hurry if self.draining.is_set() else self.draining).set()
+
+
+@dataclass
+class Counters:
+    """What a worker has done since it was started, for those who watch over it."""
+
+    state: str = "starting"
+    jobs: int = 0
+    loaded_bytes: int = 0
+    hits: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    phases: dict[str, int] = field(default_factory=dict)
+    device_bytes: int = 0
+
+    def see(self, event: Event) -> None:
+        if isinstance(event, Loaded):
+            self.loaded_bytes += event.nbytes
+        elif isinstance(event, PhaseEnded) and event.hit:
+            self.hits += 1
+        elif isinstance(event, PhaseEnded):
+            self.seconds[event.phase] = self.seconds.get(event.phase, 0.0) + event.seconds
+            self.phases[event.phase] = self.phases.get(event.phase, 0) + 1
+
+
+class Engines:
+    """The one engine that is warm: that of the models which were used last."""
+
+    def __init__(self) -> None:
+        self._models: Any = None
+        self._engine: Any = None
+
+    def of(self, one: Prepared) -> Engine:
+        from animatic import device  # here, because they import torch
+        from animatic.engine import LocalEngine
+
+        models = {stage: (model.spec.identity, model.folder) for stage, model in one.models.items()}
+        if models != self._models:
+            self.drop()
+            self._engine = LocalEngine(one.models, device.here(), one.budget, one.estimator, warm=True)
+            self._models = models
+        engine: Engine = self._engine
+        return engine
+
+    @property
+    def device_bytes(self) -> int:
+        return 0 if self._engine is None else int(self._engine.device_bytes)
+
+    def drop(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = self._models = None
+
+
+class Worker:
+    """Makes jobs, group by group, until it is told to stop."""
+
+    def __init__(self, config: Config, will: Will) -> None:
+        self._name = config.name
+        self._config = config
+        self._will = will
+        self._jobs = Jobs(config.data)
+        self._storage: Storage = storage.storage(config.storage, config.data)
+        self._work = config.data / "work"
+        self._work.mkdir(exist_ok=True)
+        self._on = _footing(config)
+        self._engines = Engines()
+        self._sizes: dict[str, int] = {}
+        self.counters = Counters()
+
+    def run(self) -> None:
+        self._jobs.release(self._name)  # Of one that bore this name before, and is dead: it held the lock.
+        worked = time.monotonic()
+        while not self._will.draining.is_set():
+            self.counters.state = "idle"
+            group = self._jobs.claim(self._name, self._size)
+            if group:
+                self._make(group)
+                worked = time.monotonic()
+            elif time.monotonic() - worked > self._config.idle:
+                self._engines.drop()
+                worked = float("inf")
+            else:
+                self._will.draining.wait(LOOK)
+        self._engines.drop()
+        self._jobs.release(self._name)
+
+    def _size(self, models: str) -> int:
+        """How many jobs of some models go together: several where that spares loading."""
+        if models not in self._sizes:
+            preset = models.partition("/")[0]
+            try:
+                shot = prepare.prepare([Wish(ANY, preset)], on=self._on)
+                self._sizes[models] = self._config.group if shot.reloaded() else 1
+            except AnimaticError:
+                self._sizes[models] = 1  # What is wrong is told of the job itself.
+        return self._sizes[models]
+
+    # ------------------------------------------------------------------------------------------------- one group
+
+    def _make(self, group: Sequence[Job]) -> None:
+        """Make jobs together. When one is stopped, the others go on; when it is unknown whose fault it was, one by one."""
+        left = list(group)
+        while left:
+            self.counters.state = f"making {', '.join(job.id for job in left)}"
+            attempt = _Attempt(left, self._jobs, self._name, self._storage)
+            try:
+                with contextlib.closing(self._events(left)) as events:
+                    stopped = self._follow(events, attempt)
+                if not stopped:
+                    attempt.end()
+            except OutputError as error:
+                self._wait_for_room(attempt, error)
+                return
+            except Exception as error:
+                if len(attempt.left) > 1:
+                    for job in attempt.left:
+                        self._make([job])
+                    return
+                attempt.fail_all(error)
+            if self._will.hurry.is_set():
+                attempt.flush()
+                return  # `run` gives back what is left.
+            left = attempt.left
+
+    def _events(self, jobs: Sequence[Job]) -> Generator[Event]:
+        uploads, memory = self._config.data / "uploads", self._config.memory
+        wishes = [job.commission.wish(job.id, uploads, memory) for job in jobs]
+        prepared = prepare.prepare(wishes, on=self._on)
+        order = Order(
+            self._work,
+            self._config.store,
+            jobs[0].commission.goal,
+            run=f"serve-{self._name}",
+            engine=self._engines.of,
+            show=True,
+        )
+        yield from produce([prepared], order)
+
+    def _follow(self, events: Iterator[Event], attempt: _Attempt) -> bool:
+        """See events until they end, or something else is wanted: whether it is."""
+        looked = 0.0
+        for event in events:
+            self.counters.see(event)
+            self.counters.device_bytes = self._engines.device_bytes
+            attempt.see(event)
+            self.counters.jobs += isinstance(event, Clip)
+            if (now := time.monotonic()) - looked >= LOOK:
+                looked = now
+                if self._will.hurry.is_set() or attempt.unwanted():
+                    return True
+        return False
+
+    def _wait_for_room(self, attempt: _Attempt, error: OutputError) -> None:
+        self.counters.state = f"waiting for room: {in_a_line(error)}"
+        attempt.back(f"waiting for room: {in_a_line(error)}")
+        self._will.draining.wait(PATIENCE)
+
+
+class _Attempt:
+    """Jobs while they are made together: what becomes of each, and what is written down of it."""
+
+    def __init__(self, jobs: Sequence[Job], book: Jobs, worker: str, storage: Storage) -> None:
+        self._tracker = Tracker(jobs)
+        self._jobs = book
+        self._worker = worker
+        self._storage = storage
+        self._flushed = 0.0
+        self._goal = jobs[0].commission.goal
+        self._kind = jobs[0].commission.kind
+
+    @property
+    def left(self) -> list[Job]:
+        return self._tracker.jobs
+
+    def see(self, event: Event) -> None:
+        now = time.monotonic()
+        self._tracker.see(event, now)
+        job = self._tracker.job(event)
+        match event:
+            case Clip() if job:
+                self._completed(job, event)
+            case Drawn(stills=stills) if job:
+                self._drawn(job, stills)
+            case Failed(error=error) if job and not isinstance(error, OutputError):
+                self._failed(job, error)
+        if now - self._flushed >= FLUSH:
+            self.flush()
+
+    def flush(self) -> None:
+        self._flushed = time.monotonic()
+        if changes := self._tracker.take(_png):
+            self._jobs.note(self._worker, changes)
+
+    def unwanted(self) -> bool:
+        """Whether somebody wants some of the jobs stopped, or begun anew; those are settled."""
+        wanted = self._jobs.wanted(self._worker)
+        if not wanted:
+            return False
+        self.flush()
+        for job in [one for one in self.left if one.number in wanted]:
+            self._settle(job, "queued")
+        return True
+
+    def end(self) -> None:
+        """All went through: those that are left were to be made up to here alone."""
+        for job in list(self.left):
+            if self._goal == "refine":
+                self._settle(job, "in_progress", waiting="caption")
+            else:
+                self._failed(job, RuntimeError("nothing came of it"))
+
+    def fail_all(self, error: Exception) -> None:
+        for job in list(self.left):
+            self._failed(job, error)
+
+    def back(self, why: str) -> None:
+        """Let all wait again, and say why."""
+        for job in list(self.left):
+            state = self._tracker.state(job)
+            state["notices"] = [*(one for one in state["notices"] if one != why), why]
+            self._settle(job, "queued")
+
+    def _completed(self, job: Job, clip: Clip) -> None:
+        frames = media.frames_of(clip.path)
+        made = {
+            "video.mp4": clip.path,
+            "still.png": clip.still,
+            "card.png": clip.card,
+            "caption.txt": clip.text,
+            "record.json": clip.sidecar,
+            "thumbnail.webp": _beside(clip.path, ".webp", thumbs.thumbnail(frames[0])),
+            "spritesheet.jpg": _beside(clip.path, ".jpg", thumbs.spritesheet(frames)),
+        }
+        for name, path in made.items():
+            self._storage.put(f"{job.id}/{name}", path)
+        state = self._tracker.state(job)
+        state |= {"progress": 100, "caption": clip.caption, **_facts(clip)}
+        self._settle(job, "completed")
+        for path in (*made.values(), *clip.path.parent.glob(f"{job.id}-*")):
+            path.unlink(missing_ok=True)
+
+    def _drawn(self, job: Job, stills: Sequence[Path]) -> None:
+        for number, still in enumerate(stills, 1):
+            self._storage.put(f"{job.id}/still-{number}.png", still)
+        if self._kind == "image":
+            self._tracker.state(job)["progress"] = 100
+            self._settle(job, "completed")
+        elif self._goal == "image":
+            self._settle(job, "in_progress", waiting="still")
+
+    def _failed(self, job: Job, error: Exception) -> None:
+        code = next((code for kind, code in CODES if isinstance(error, kind)), "internal_error")
+        self._tracker.state(job)["error"] = {"code": code, "message": in_a_line(error)}
+        self._settle(job, "failed")
+
+    def _settle(self, job: Job, status: Any, waiting: str = "") -> None:
+        self.flush()
+        state = self._tracker.state(job)
+        state |= {"phase": None, "step": None, "steps": None, "preview": None}
+        state.pop("all_steps", None)
+        if status != "in_progress":
+            state |= {"stage": None, "remaining": None}
+        if self._jobs.settle(self._worker, job.number, status, state, waiting) == "remove":
+            self._storage.remove(job.id)
+        self._tracker.drop(job)
+
+
+def _facts(clip: Clip) -> dict[str, Any]:
+    """What is told of a finished clip with its job: its actual size and length, and what is odd about it."""
+    measures = clip.record.get("measures", {})
+    container = measures.get("container", {})
+    return {
+        "size": f"{container['width']}x{container['height']}",
+        "seconds": f"{container['frames'] / container['fps']:g}",
+        "remarks": list(measures.get("remarks", ())),
+    }
+
+
+def _beside(path: Path, suffix: str, data: bytes) -> Path:
+    other = path.with_suffix(suffix)
+    files.write(other, data, "--data")
+    return other
+
+
+def _png(preview: Any) -> bytes:
+    return media.png_bytes(preview[len(preview) // 2])
+
+
+def _footing(config: Config) -> Footing:
+    """What this worker may use: what it was granted, else its part of what is free now."""
+    memory = config.memory
+    if memory is None and config.share > 1:
+        memory = machine.probe().device_budget // config.share
+    return prepare.footing(memory, config.host_memory)
+
+
+# ---------------------------------------------------------------------------------------------------------- the process
+
+
+def main() -> None:
+    """A worker's process: what it is to do comes on standard input."""
+    config = Config.loads(sys.stdin.readline())
+    os.nice(NICENESS)
+    will = Will()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, will.stop)
+    parent = os.getppid()
+    lock = FileLock(config.data / f"worker-{config.name.replace(':', '-')}.lock")
+    with lock:  # One worker a device: of a server that was killed, one may still be at its last step.
+        worker = Worker(config, will)
+        beating = threading.Thread(target=_beat, args=(config, worker.counters, will, parent), daemon=True)
+        beating.start()
+        import animatic.engine  # noqa: F401 - seconds that the first job need not wait for
+
+        worker.run()
+
+
+def _beat(config: Config, counters: Counters, will: Will, parent: int) -> None:
+    """Say that this worker is alive, and see that somebody wants that."""
+    jobs = Jobs(config.data)
+    said = 0.0
+    while not will.hurry.wait(1.0):
+        if os.getppid() != parent:
+            will.draining.set()
+            will.hurry.set()
+        if (now := time.monotonic()) - said >= min(LEASE / 3, 2.0):
+            said = now
+            with contextlib.suppress(OutputError):
+                facts = {**counters.__dict__, "host_bytes": machine.used_bytes()}
+                jobs.beat(config.name, os.getpid(), facts)
+
+
+if __name__ == "__main__":
+    main()
