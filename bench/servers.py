@@ -47,7 +47,6 @@ def serving(
     keyed      it wants a key, which is in `Server.key`
     temporary  where it puts its temporary files
     """
-    folder.mkdir(parents=True, exist_ok=True)
     key = _key(folder) if keyed else ""
     server = start(folder, port or free_port(), *arguments, temporary=temporary)
     server.key = key
@@ -60,6 +59,7 @@ def serving(
 
 def start(folder: Path, port: int, *arguments: str, temporary: Path | None = None) -> Server:
     command = [sys.executable, "-m", "animatic", "serve", "--port", str(port), *_folders(folder), *arguments]
+    folder.mkdir(parents=True, exist_ok=True)
     own = environment(folder) | ({"TMPDIR": str(temporary)} if temporary else {})
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=own)
