@@ -146,7 +146,7 @@ class Desk:
     def turn(self, job: Job) -> tuple[int, float] | None:
         """A waiting job's place, from 1, and the seconds until it is made, as far as can be told; else None."""
         then, turns = self._turns
-        if (now := time.monotonic()) - then > TURNS:
+        if (now := time.monotonic()) - then > TURNS or job.number not in turns:
             ahead, turns = 0.0, {}
             for place, (number, estimate) in enumerate(self._jobs.order(), 1):
                 ahead += estimate

@@ -1,7 +1,8 @@
 """The service's durable queue: jobs, what happens to them, and who works on them.
 
 Jobs are precious: each change is a transaction, and a killed process loses nothing. A worker holds its jobs by a lease
-that it renews; whoever finds one that has run out may go on with the job. Knows nothing of HTTP, nor of how clips are made.
+that it renews; whoever finds one that has run out may go on with the job. Knows nothing of HTTP, nor of how clips are
+made.
 """
 
 from __future__ import annotations
@@ -189,7 +190,8 @@ class Jobs:
                 return
             for row in rows.execute(
                 "UPDATE jobs SET status = 'failed', waiting = '', finished = ?, "
-                "state = json_set(state, '$.error', json(?)) WHERE id = ? AND status IN ('queued', 'in_progress') RETURNING number",
+                "state = json_set(state, '$.error', json(?)) "
+                "WHERE id = ? AND status IN ('queued', 'in_progress') RETURNING number",
                 (time.time(), _json(CANCELLED), name),
             ).fetchall():
                 _tell(rows, row["number"])

@@ -81,7 +81,7 @@ class Remote:
                 return None
 
     def remove(self, folder: str) -> None:
-        with contextlib.suppress(FileNotFoundError), self._reported(folder):
+        with self._reported(folder), contextlib.suppress(FileNotFoundError):
             self._files.rm(self._path(folder), recursive=True)
 
     def _path(self, name: str) -> str:

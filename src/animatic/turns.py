@@ -1,11 +1,11 @@
 """Whose turn it is: the order of waiting jobs, and which of them are made together.
 
 Pure. The order: first the higher priority; then the owner who was served least lately; then the older job. The head of
-the order is always taken. Where shots together load fewer bytes, others of the same models go with it, in the same order,
-up to a size; only the head counts as its owner's turn. So of those that wait now, the one at place k (from 1) begins after
-at most k - 1 groups, and is overtaken by at most (k - 1)(size - 1) of those behind it: each group takes the head, and what
-goes with it lets others come sooner, never later. A job that comes later overtakes only by priority, or for an owner who
-was served less lately.
+the order is always taken. Where shots together load fewer bytes, others of the same models go with it, in the same
+order, up to a size; only the head counts as its owner's turn. So of those that wait now, the one at place k (from 1)
+begins after at most k - 1 groups, and is overtaken by at most (k - 1)(size - 1) of those behind it: each group takes
+the head, and what goes with it lets others come sooner, never later. A job that comes later overtakes only by
+priority, or for an owner who was served less lately.
 """
 
 from __future__ import annotations

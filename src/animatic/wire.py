@@ -5,6 +5,7 @@ Turns fields into commissions and jobs into answers; knows nothing of sockets, a
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from animatic.commission import Commission
-from animatic.errors import AnimaticError, CapacityError, GeometryError, ImageError, PromptError, nearest
+from animatic.errors import AnimaticError, CapacityError, GeometryError, ImageError, PromptError
 from animatic.geometry import parse_size
 from animatic.jobs import Job
 from animatic.options import NAMES, resolve
@@ -59,7 +60,7 @@ def translated(error: AnimaticError) -> WireError:
              (CapacityError, "over_capacity"))  # fmt: skip
     code = next((code for kind, code in codes if isinstance(error, kind)), "invalid_option")
     params = {"invalid_prompt": "prompt", "invalid_size": "size", "invalid_image": "input_reference"}
-    text = re.sub(r"--frames\b", "num_frames", re.sub(r"--set |--(?=\w)", "", str(error)))
+    text = re.sub(r"--set |--(?=\w)", "", re.sub(r"--frames\b", "num_frames", str(error)))
     found = re.match(r"(?:unknown option ')?([a-z]+\.[a-z_]+)", text)
     return WireError(400, code, text, found[1] if found else params.get(code))
 
@@ -134,7 +135,9 @@ def checked(kind: type[_Fields], given: Mapping[str, Any]) -> Any:
     known = (*kind.model_fields, *NAMES)
     for name in fields.__pydantic_extra__:
         if name not in NAMES:
-            raise WireError(400, "invalid_field", f"unknown field {name[:100]!r}: {nearest(name, known)}", name[:100])
+            near = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else "what there is stands in /openapi.json"
+            raise WireError(400, "invalid_field", f"unknown field {name[:100]!r}: {advice}", name[:100])
     return fields
 
 

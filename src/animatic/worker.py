@@ -187,11 +187,11 @@ class Worker:
     # ------------------------------------------------------------------------------------------------- one group
 
     def _make(self, group: Sequence[Job]) -> None:
-        """Make jobs together. When one is stopped, the others go on; when it is unknown whose fault it was, one by one."""
+        """Make jobs together. If one is stopped, the others go on; if nobody knows whose fault it is, one by one."""
         left = list(group)
         while left:
             self.counters.state = f"making {', '.join(job.id for job in left)}"
-            attempt = _Attempt(left, self._jobs, self._name, self._storage)
+            attempt = _Attempt(left, self._jobs, self._name, self._storage, self._work)
             try:
                 with contextlib.closing(self._events(left)) as events:
                     stopped = self._follow(events, attempt)
@@ -248,11 +248,12 @@ class Worker:
 class _Attempt:
     """Jobs while they are made together: what becomes of each, and what is written down of it."""
 
-    def __init__(self, jobs: Sequence[Job], book: Jobs, worker: str, storage: Storage) -> None:
+    def __init__(self, jobs: Sequence[Job], book: Jobs, worker: str, storage: Storage, work: Path) -> None:
         self._tracker = Tracker(jobs)
         self._jobs = book
         self._worker = worker
         self._storage = storage
+        self._work = work
         self._flushed = 0.0
         self._goal = jobs[0].commission.goal
         self._kind = jobs[0].commission.kind
@@ -325,8 +326,6 @@ class _Attempt:
         state = self._tracker.state(job)
         state |= {"progress": 100, "caption": clip.caption, **_facts(clip)}
         self._settle(job, "completed")
-        for path in (*made.values(), *clip.path.parent.glob(f"{job.id}-*")):
-            path.unlink(missing_ok=True)
 
     def _drawn(self, job: Job, stills: Sequence[Path]) -> None:
         for number, still in enumerate(stills, 1):
@@ -351,6 +350,8 @@ class _Attempt:
             state |= {"stage": None, "remaining": None}
         if self._jobs.settle(self._worker, job.number, status, state, waiting) == "remove":
             self._storage.remove(job.id)
+        for path in self._work.glob(f"{job.id}*"):
+            path.unlink(missing_ok=True)
         self._tracker.drop(job)
 
 
