@@ -405,7 +405,7 @@ def serve(
     hosts: Annotated[str | None, typer.Option(help="Names that it is called by, besides localhost.")] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help=MEMORY)] = None,
     host_memory: Annotated[str | None, typer.Option(metavar="SIZE", help=HOST_MEMORY)] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML, with all settings in [serve].")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help=r"TOML, with all settings in \[serve].")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting.")] = None,
 ) -> None:
     """Serve videos over HTTP, with a page at the same address. Stops at Ctrl-C when running jobs are done."""

@@ -152,11 +152,11 @@ async def _answer(error: WireError, send: Send) -> None:
 
 
 class JsonLines(logging.Formatter):
-    """A log line as JSON, with the fields that are its own."""
+    """A log line as JSON, with the fields that are its own; in ASCII, since a path may hold what moves cursors."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": round(record.created, 3), "level": record.levelname.lower(), "message": record.getMessage(),
                 **getattr(record, "fields", {})}  # fmt: skip
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps({name: value for name, value in line.items() if value != ""}, ensure_ascii=False)
+        return json.dumps({name: value for name, value in line.items() if value != ""})

@@ -95,7 +95,7 @@ class _Server(uvicorn.Server):
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for name in ("animatic", "uvicorn.error"):
+    for name in ("animatic", "uvicorn.error", "python_multipart"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO if name == "animatic" else logging.WARNING)
