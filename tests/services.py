@@ -29,7 +29,7 @@ def desk_alone(folder: Path, **more: Any) -> Iterator[tuple[TestClient, server.S
     """The HTTP side in this process; nobody works on the jobs."""
     settings = Settings(**{"data": folder / "data", "store": folder / "store", "devices": (), **more})
     app = server.app(settings)
-    with TestClient(app, base_url="http://localhost") as client:
+    with TestClient(app, base_url="http://localhost", root_path=settings.root_path) as client:
         yield client, app.state.service
 
 

@@ -195,7 +195,7 @@ def test_a_new_paragraph_begins_a_running_job_anew_without_its_stills(jobs: Jobs
     jobs.change(job.id, asked(caption="A blue boat.", stills=3), anew=True)
     assert jobs.settle("cpu", job.number, "queued", {"stills": 3, "estimate": 1}) == "restart"
     again = claimed(jobs)
-    assert again.commission.caption == "A blue boat." and again.state == {"estimate": 1}
+    assert again.commission.caption == "A blue boat." and again.state == {"estimate": 1, "progress": 0}
 
 
 def test_a_chosen_still_goes_on_with_the_stills_there(jobs: Jobs) -> None:

@@ -373,3 +373,25 @@ def test_the_pages_cookie_stands_for_a_key(tmp_path: Path) -> None:
 
 def test_behind_a_proxy_without_keys_nobody_is_let_in(client: TestClient) -> None:
     refused(client.get("/v1/videos", headers={"x-forwarded-for": "203.0.113.9"}), 401, "invalid_api_key")
+
+
+# --------------------------------------------------------------------------------------------------------------- page
+
+
+@pytest.mark.parametrize("prefix", ["", "/studio"])
+def test_the_page_finds_its_files_wherever_it_is(tmp_path: Path, prefix: str) -> None:
+    with desk_alone(tmp_path, root_path=prefix) as (client, _):
+        for path in ("/", "/videos/video_x"):
+            text = client.get(prefix + path).text
+            assert f'src="{prefix}/page/app.js"' in text and "../page" not in text
+        script = client.get(prefix + "/page/app.js")
+        assert "javascript" in script.headers["content-type"] and script.headers["cache-control"] == "no-cache"
+        refused(client.get(prefix + "/page/../server.py"), 404, "not_found")
+        refused(client.get(prefix + "/page/%2e%2e/server.py"), 404, "not_found")
+
+
+def test_a_remix_of_the_same_sentence_keeps_ones_own_paragraph(client: TestClient) -> None:
+    first = create(client, caption="My own paragraph.")
+    for given, caption in (({"seed": 5}, "My own paragraph."), ({"prompt": "a cat"}, None)):
+        second = client.post(f"/v1/videos/{first['id']}/remix", json=given).json()
+        assert second["caption"] == caption

@@ -90,8 +90,10 @@ class Desk:
     def remixed(self, job: Job, given: Mapping[str, Any]) -> Commission:
         """The same shot as a job's, but for some fields. Raises AnimaticError."""
         before = job.commission
-        base = {"model": before.preset, "seed": before.seed, "stills": before.stills, **before.options}
-        base |= {"pick": before.pick} if before.pick is not None else {}
+        base = {"prompt": before.prompt, "model": before.preset, "seed": before.seed, "stills": before.stills,
+                "pick": before.pick, **before.options}  # fmt: skip
+        if given.get("prompt", before.prompt) == before.prompt:
+            base["caption"] = before.caption  # Of another sentence, it would be another paragraph.
         asked = self.commission({**base, **given}, "video")
         return replace(asked, image=before.image, remixed=job.id)
 

@@ -205,7 +205,7 @@ class Jobs:
             )
             if self._ask(rows, name, "restart"):
                 return
-            void = [f"$.{what}" for what in DRAWN] if anew else ["$.nothing"]
+            void = [f"$.{what}" for what in (*DRAWN, "progress")] if anew else ["$.nothing"]
             for row in rows.execute(
                 f"UPDATE jobs SET status = 'queued', waiting = '', state = json_remove(state, {_marks(void)}) "
                 "WHERE id = ? AND status IN ('queued', 'in_progress') RETURNING number",
@@ -344,7 +344,7 @@ class Jobs:
                 status, state, waiting = "failed", {**state, "error": CANCELLED}, ""
             elif wanted == "restart":
                 status, waiting = "queued", ""
-                state = {name: value for name, value in state.items() if name not in DRAWN}
+                state = {**{name: value for name, value in state.items() if name not in DRAWN}, "progress": 0}
             over = status in ("completed", "failed")
             rows.execute(
                 "UPDATE jobs SET status = ?, waiting = ?, state = ?, worker = '', wanted = '', attempts = 0, "

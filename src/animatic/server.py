@@ -42,6 +42,7 @@ from animatic.wire import Video, VideoFields, VideoList, WireError
 
 PAGE = Path(__file__).parent / "page"
 COOKIE = "animatic_session"
+FRESH = {"cache-control": "no-cache"}
 FIELDS = 200
 """The most fields of a form."""
 HOUSE = 60.0
@@ -153,7 +154,6 @@ def app(settings: Settings) -> FastAPI:
         title="Animatic",
         version=version("animatic"),
         description="One short sentence becomes a video, with open models only. See docs/service.md.",
-        root_path=settings.root_path,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -164,7 +164,7 @@ def app(settings: Settings) -> FastAPI:
     _videos(made, service)
     _images(made, service)
     _sessions(made, service)
-    _page(made)
+    _page(made, settings)
     made.add_middleware(Gate, settings=settings)
     return made
 
@@ -652,10 +652,21 @@ def _sessions(made: FastAPI, service: Service) -> None:
         return {"keys": True, "signed_in": False}
 
 
-def _page(made: FastAPI) -> None:
+def _page(made: FastAPI, settings: Settings) -> None:
     def index() -> Response:
-        return FileResponse(PAGE / "index.html", headers={"cache-control": "no-cache"})
+        prefix = settings.root_path.rstrip("/")
+        text = (PAGE / "index.html").read_text("utf-8").replace('"../page/', f'"{prefix}/page/')
+        return Response(text, media_type="text/html", headers=FRESH)
 
     made.add_api_route("/", index, include_in_schema=False)
     made.add_api_route("/videos/{name}", index, include_in_schema=False)
-    made.mount("/page", StaticFiles(directory=PAGE, check_dir=False))
+    made.mount("/page", _Page(directory=PAGE))
+
+
+class _Page(StaticFiles):
+    """The page's files, asked about anew at every visit: after an upgrade none of them is an old one."""
+
+    async def get_response(self, path: str, scope: Any) -> Response:
+        answer = await super().get_response(path, scope)
+        answer.headers.update(FRESH)
+        return answer
