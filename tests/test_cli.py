@@ -184,3 +184,15 @@ def test_a_signal_stops_within_a_step_and_leaves_nothing(number: signal.Signals,
     assert rest.count("step") <= 1 and "clip" not in rest
     assert last == "animatic: stopped; nothing is lost, and the same command goes on from here"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_serving_without_its_libraries_says_how_to_get_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "animatic.serving", raising=False)
+    monkeypatch.setattr(sys, "argv", ["animatic", "serve"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "serving needs uvicorn" in (told := capsys.readouterr().err) and "animatic[serve]" in told

@@ -416,8 +416,11 @@ def serve(
 
     context.obj = settings(given, os.environ, config)
     if context.invoked_subcommand is None:
-        from animatic.serving import serve as run
-
+        try:
+            from animatic.serving import serve as run
+        except ModuleNotFoundError as error:
+            how = "which is not installed: pip install 'animatic[serve]'"
+            raise OptionError(f"serving needs {error.name}, {how}") from None
         run(context.obj)
 
 

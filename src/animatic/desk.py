@@ -148,13 +148,18 @@ class Desk:
     def turn(self, job: Job) -> tuple[int, float] | None:
         """A waiting job's place, from 1, and the seconds until it is made, as far as can be told; else None."""
         then, turns = self._turns
-        if (now := time.monotonic()) - then > TURNS or job.number not in turns:
+        if (now := time.monotonic()) - then > TURNS:
             ahead, turns = 0.0, {}
             for place, (number, estimate) in enumerate(self._jobs.order(), 1):
                 ahead += estimate
                 turns[number] = (place, ahead / max(1, self._devices))
             self._turns = (now, turns)
-        return turns.get(job.number)
+        if job.number in turns:
+            return turns[job.number]
+        # It came since: after all others, most likely.
+        ahead = max((wait for _, wait in turns.values()), default=0.0)
+        turns[job.number] = (len(turns) + 1, ahead + job.state.get("estimate", 0.0) / max(1, self._devices))
+        return turns[job.number]
 
     # ---------------------------------------------------------------------------------------------------------- uploads
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 
@@ -52,7 +53,7 @@ class Feed:
             while not self._closing:
                 batch: Batch = []
                 with contextlib.suppress(TimeoutError):
-                    first = await asyncio.wait_for(queue.get(), FRESH)
+                    first = await asyncio.wait_for(queue.get(), FRESH * random.uniform(0.8, 1.2))  # Not all at once.
                     if first is None:
                         return
                     batch.append(first)

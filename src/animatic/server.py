@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from http import HTTPStatus
@@ -26,7 +27,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from animatic import wire
-from animatic.commission import Kind
+from animatic.commission import Commission, Kind
 from animatic.desk import Caller, Desk, reference
 from animatic.errors import AnimaticError, OutputError
 from animatic.feed import Feed
@@ -39,6 +40,8 @@ from animatic.settings import Settings
 from animatic.storage import Storage, storage
 from animatic.supervisor import Supervisor
 from animatic.wire import Video, VideoFields, VideoList, WireError
+
+log = logging.getLogger("animatic.serve")
 
 PAGE = Path(__file__).parent / "page"
 COOKIE = "animatic_session"
@@ -111,6 +114,13 @@ class Service:
         finally:
             for task in tasks:
                 task.cancel()
+
+    def place(self, asked: Commission, caller: Caller, token: str | None = None) -> Job:
+        """Queue a commission, and log that; its prompt only where the operator wants that. Raises AnimaticError."""
+        job = self.desk.place(asked, caller, token)
+        prompt = {"prompt": asked.prompt} if self.settings.log_prompts else {}
+        log.info("queued", extra={"fields": {"job": job.id, "owner": caller.id, **prompt}})
+        return job
 
     async def drain(self) -> None:
         """Take nothing new, let the workers end, and let those who listen go."""
@@ -208,8 +218,12 @@ def _refusal(error: WireError) -> Response:
 # --------------------------------------------------------------------------------------------------------------- doors
 
 
-def _caller(request: Request) -> Caller:
-    """Who asks. Raises WireError."""
+async def _caller(request: Request) -> Caller:
+    """Who asks. Raises WireError. In the loop: to change threads would take longer."""
+    return _known(request)
+
+
+def _known(request: Request) -> Caller:
     service: Service = request.app.state.service
     if service.settings.loopback and not service.keys.any():
         if "x-forwarded-for" in request.headers or "forwarded" in request.headers:
@@ -370,7 +384,7 @@ def _making(made: FastAPI, service: Service) -> None:
         given, picture = await _fields(request)
 
         def place() -> Job:
-            return service.desk.place(service.desk.commission(given, "video", picture), caller, token)
+            return service.place(service.desk.commission(given, "video", picture), caller, token)
 
         return service.video(await run_in_threadpool(place))
 
@@ -388,7 +402,7 @@ def _making(made: FastAPI, service: Service) -> None:
         if picture is not None:
             raise WireError(400, "invalid_field", "a remix keeps its still: create another video", "input_reference")
         return service.video(
-            await run_in_threadpool(lambda: service.desk.place(service.desk.remixed(job, given), caller))
+            await run_in_threadpool(lambda: service.place(service.desk.remixed(job, given), caller))
         )
 
 
@@ -580,7 +594,7 @@ def _images(made: FastAPI, service: Service) -> None:
                openapi_extra=_body(wire.ImageFields), summary="Stills; waits until they are drawn.")  # fmt: skip
     async def generate(request: Request, caller: Asking) -> dict[str, Any]:
         given, _ = await _fields(request)
-        job = await run_in_threadpool(lambda: service.desk.place(service.desk.commission(given, "image"), caller))
+        job = await run_in_threadpool(lambda: service.place(service.desk.commission(given, "image"), caller))
         done = await _waited(service, request, job)
         if done.status != "completed":
             error = done.state.get("error", {})
@@ -628,7 +642,7 @@ def _sessions(made: FastAPI, service: Service) -> None:
     def session(request: Request) -> dict[str, bool]:
         needed = not service.settings.loopback or service.keys.any()
         try:
-            _caller(request)
+            _known(request)
         except WireError:
             return {"keys": needed, "signed_in": False}
         return {"keys": needed, "signed_in": True}

@@ -36,7 +36,7 @@ LOOK = 0.1
 """Seconds between two looks for new jobs, or for what is wanted of running ones."""
 PATIENCE = 10.0
 """Seconds until a job is tried again that the disk had no room for."""
-NICENESS = 5
+NICENESS = 10
 """A worker takes all the processor it gets; who asks the server something should not wait for that."""
 
 CODES: Sequence[tuple[type[Exception], str]] = (
