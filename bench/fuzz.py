@@ -34,12 +34,13 @@ from rich.table import Table
 from schemathesis import GenerationMode
 
 from bench import hostile, report
-from bench.servers import Server, serving
+from tests.services import Served, served
 
 LIMITS = {
     "queue": 50, "max_steps": 2, "max_frames": 17, "max_stills": 2, "body_seconds": 3, "upload_pixels": 1_000_000,
     "presets": "pocket",
 }  # fmt: skip
+HOMES = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "TMPDIR")
 CREATE = {
     "prompt": "a red boat",
     "caption": "A red boat.",
@@ -81,9 +82,11 @@ class Tally:
 
 def run(folder: Path, count: int, seed: int = 0) -> dict[str, Any]:
     """Serve in `folder`, which is new, and ask so many times. Gives the figures; "failures" lists what went wrong."""
-    (folder / "tmp").mkdir(parents=True)
     limits = [word for name, value in LIMITS.items() for word in ("--set", f"{name}={value}")]
-    with serving(folder, *limits, temporary=folder / "tmp") as server:
+    homes = {name: str(folder / name.lower()) for name in HOMES}
+    for home in homes.values():
+        Path(home).mkdir(parents=True)
+    with served(folder, *limits, **homes) as server:
         video = _made(server)
         tally, memory = Tally(), _Memory(_listener(server.port))
         before, begun = _elsewhere(folder), time.monotonic()
@@ -100,7 +103,7 @@ def run(folder: Path, count: int, seed: int = 0) -> dict[str, Any]:
     tally.failures += [f"a file where none should be: {path}" for path in sorted(after - before)]
     tally.failures += [] if alive else ["the server answers no more"]
     tally.failures += [f"memory grew by {memory.growth} MB"] if memory.growth > GROWTH else []
-    tally.failures += [f"in the log: {line[:300]}" for line in server.log.splitlines() if "Traceback" in line][:TOLD]
+    tally.failures += [f"in the log, {count} times: {text}" for text, count in _logged(server).most_common()]
     return {
         "requests": tally.count,
         "seconds": round(seconds, 1),
@@ -114,9 +117,9 @@ def run(folder: Path, count: int, seed: int = 0) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------- generated
 
 
-def generated(server: Server, count: int, seed_: int, tally: Tally, video: str) -> None:
+def generated(server: Served, count: int, seed_: int, tally: Tally, video: str) -> None:
     """Requests made after the server's own document: as it says, and not as it says."""
-    schema = schemathesis.openapi.from_url(f"{server.at}/openapi.json")
+    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
     each = max(1, count // (2 * len(operations)))
     for operation in operations:
@@ -131,7 +134,7 @@ class _NoSuch(Exception):
 
 
 def _ask(
-    server: Server, operation: Any, mode: GenerationMode, count: int, seed_: int, tally: Tally, video: str
+    server: Served, operation: Any, mode: GenerationMode, count: int, seed_: int, tally: Tally, video: str
 ) -> None:
     kind = "as documented" if mode is GenerationMode.POSITIVE else "against the document"
     turn = iter(range(1 << 30))
@@ -146,7 +149,7 @@ def _ask(
             case.path_parameters |= {names[0]: video} if names else {}
         what = f"{case.method} {operation.path}"
         try:
-            response = case.call(base_url=server.at, timeout=PATIENT, stream=True)
+            response = case.call(base_url=server.url, timeout=PATIENT, stream=True)
         except requests.Timeout:
             tally.note(kind, "silent", what)
         except (requests.RequestException, UnicodeError):
@@ -160,7 +163,7 @@ def _ask(
 # ---------------------------------------------------------------------------------------------------------------- raw
 
 
-def raw(server: Server, some: Iterable[hostile.Named], tally: Tally) -> None:
+def raw(server: Served, some: Iterable[hostile.Named], tally: Tally) -> None:
     def ask(one: hostile.Named) -> None:
         kind, data = one
         tally.note(kind, _sent(server.port, data), repr(data[:400]))
@@ -185,7 +188,7 @@ def _sent(port: int, data: bytes) -> str:
     return words[1].decode("latin-1")[:20] if answer.startswith(b"HTTP/1.") and len(words) > 1 else "closed"
 
 
-def slow(server: Server, tally: Tally) -> None:
+def slow(server: Served, tally: Tally) -> None:
     """Clients that send a byte at a time, or go away in the middle of an answer: others are answered all the same."""
     with contextlib.ExitStack() as stack:
         head = hostile.request("POST", "/v1/videos", headers={"Content-Length": "30000000"}, kind="application/json")
@@ -210,7 +213,7 @@ def slow(server: Server, tally: Tally) -> None:
 # ---------------------------------------------------------------------------------------------------------- the server
 
 
-def _made(server: Server) -> str:
+def _made(server: Served) -> str:
     """The id of a video that is made: there has to be something to ask for."""
     video = _json(server, "POST", "/v1/videos", CREATE)
     until = time.monotonic() + 120
@@ -222,24 +225,34 @@ def _made(server: Server) -> str:
     return str(video["id"])
 
 
-def _clear(server: Server) -> None:
+def _clear(server: Served) -> None:
     """Delete what waits or is being made."""
     for video in _json(server, "GET", "/v1/videos?limit=100")["data"]:
         if video["status"] in ("queued", "in_progress"):
             _json(server, "DELETE", f"/v1/videos/{video['id']}")
 
 
-def _json(server: Server, method: str, path: str, body: Any = None) -> Any:
+def _json(server: Served, method: str, path: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    asked = urllib.request.Request(f"{server.at}{path}", data, {"content-type": "application/json"}, method=method)
+    asked = urllib.request.Request(f"{server.url}{path}", data, {"content-type": "application/json"}, method=method)
     with urllib.request.urlopen(asked, timeout=60) as response:
         return json.loads(response.read())
 
 
-def _answers(server: Server) -> bool:
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"{server.at}/healthz", timeout=PATIENT) as response:
+def _answers(server: Served) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"{server.url}/healthz", timeout=PATIENT) as response:
         return bool(response.status == 200)
     return False
+
+
+def _logged(server: Served) -> Counter[str]:
+    """What went wrong inside, by the log."""
+    found: Counter[str] = Counter()
+    for line in (server.folder / "log").read_text("utf-8", "replace").split("\n"):
+        error = json.loads(line).get("error") if line.startswith("{") else line if "Traceback" in line else None
+        if error:
+            found[error.strip().rpartition("\n")[2][:300]] += 1
+    return found
 
 
 def _elsewhere(folder: Path) -> set[str]:

@@ -19,31 +19,31 @@ from animatic.client import Client, Video
 from animatic.core import Clip, Drawn, Event, Failed, Planned, Sheet, StageEnded, Step
 from animatic.errors import BatchError, InputError, OptionError, OutputError, PresetError, ServiceError
 from animatic.remote import Remote
-from bench.servers import QUICK, Server, await_ready, free_port, serving, start, stop
+from tests.services import FEW, Served, served
 from tests.test_cli import run as cli_run
 
 pytestmark = pytest.mark.slow
 
 PROMPT = "a red boat sails on the sea"
-SETS = [word for name, value in QUICK.items() for word in ("--set", f"{name}={value}")]
+SETS = [word for name, value in FEW.items() for word in ("--set", f"{name}={value}")]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("service")) as one:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("service")) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[Client]:
-    with Client(server.at) as one:
+def client(server: Served) -> Iterator[Client]:
+    with Client(server.url) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 def film(client: Client) -> Video:
     """A clip that is made."""
-    return last(client, client.create(PROMPT, model="pocket", **QUICK).id)
+    return last(client, client.create(PROMPT, model="pocket", **FEW).id)
 
 
 def last(client: Client, id: str) -> Video:
@@ -54,7 +54,7 @@ def last(client: Client, id: str) -> Video:
 
 
 def made(client: Client, out: Path, **wish: Any) -> list[Event]:
-    return list(Remote(client).stream(**{"prompt": PROMPT, "preset": "pocket", "options": QUICK, "out": out, **wish}))
+    return list(Remote(client).stream(**{"prompt": PROMPT, "preset": "pocket", "options": FEW, "out": out, **wish}))
 
 
 def clips(events: list[Event]) -> list[Clip]:
@@ -111,31 +111,25 @@ def test_a_create_that_is_repeated_is_one_job(client: Client) -> None:
 
 
 def test_a_connection_that_stays_through_a_restart_misses_nothing(tmp_path: Path) -> None:
-    server = start(tmp_path / "service", free_port(), "--set", "drain=0")
-    again = server
-    try:
-        await_ready(server)
-        with Client(server.at) as client:
-            video = client.create(PROMPT, model="pocket", **{"image.num_inference_steps": 2})
-            steps: list[int] = []
-            for event in client.events(video.id):
-                if isinstance(event, Step) and event.phase == "video.denoise":
-                    steps.append(event.step)
-                    if len(steps) == 3:
-                        stop(server)
-                        again = start(server.folder, server.port)
-            assert isinstance(event, Video) and event.status == "completed", again.log
+    with served(tmp_path, "--set", "drain=0") as server, Client(server.url) as client:
+        video = client.create(PROMPT, model="pocket", **{"image.num_inference_steps": 2})
+        steps: list[int] = []
+        for event in client.events(video.id):
+            if isinstance(event, Step) and event.phase == "video.denoise":
+                steps.append(event.step)
+                if len(steps) == 3:
+                    server.stop(signal.SIGTERM)
+                    server.start()
+        assert isinstance(event, Video) and event.status == "completed"
         assert steps[:3] == [1, 2, 3] and set(steps) == set(range(1, event.options["video.num_inference_steps"] + 1))
-    finally:
-        stop(again)
 
 
 # ------------------------------------------------------------------------------------------------------------- making
 
 
-def test_a_clip_has_the_files_of_one_that_is_made_here(client: Client, server: Server, tmp_path: Path) -> None:
+def test_a_clip_has_the_files_of_one_that_is_made_here(client: Client, server: Served, tmp_path: Path) -> None:
     (there,) = clips(made(client, tmp_path / "there"))
-    here = api.make(PROMPT, preset="pocket", options=QUICK, out=tmp_path / "here", store=server.folder / "store")[0]
+    here = api.make(PROMPT, preset="pocket", options=FEW, out=tmp_path / "here", store=server.folder / "store")[0]
     for mine, its in ((there.path, here.path), (there.still, here.still), (there.text, here.text)):
         assert mine.name == its.name and mine.read_bytes() == its.read_bytes()
     assert (there.card.name, there.sidecar.name) == (here.card.name, here.sidecar.name)
@@ -194,7 +188,7 @@ def test_a_file_of_shots_is_a_batch(client: Client, tmp_path: Path) -> None:
     shots = [{"prompt": "a blue cat", "id": "cat"}, {"prompt": "a green rocket", "takes": 2},
              {"prompt": "a car", "video.num_frames": 999}]  # fmt: skip
     file = tmp_path / "shots.jsonl"
-    file.write_text("".join(json.dumps({**shot, **QUICK}) + "\n" for shot in shots))
+    file.write_text("".join(json.dumps({**shot, **FEW}) + "\n" for shot in shots))
     seen: list[Event] = []
     for _ in range(2):
         seen.clear()
@@ -213,9 +207,9 @@ def test_a_batch_tells_its_sheet_and_makes_nothing_twice(client: Client, tmp_pat
     file = tmp_path / "one.txt"
     file.write_text(f"{PROMPT}\n")
     for number in (1, 0):
-        events = list(Remote(client).batch(file, out=tmp_path, preset="pocket", options=QUICK))
+        events = list(Remote(client).batch(file, out=tmp_path, preset="pocket", options=FEW))
         assert len(clips(events)) == number and isinstance(events[-1], Sheet)
-    assert list(Remote(client).batch(file, out=tmp_path, preset="pocket", options=QUICK, shard=(2, 2)))
+    assert list(Remote(client).batch(file, out=tmp_path, preset="pocket", options=FEW, shard=(2, 2)))
 
 
 def test_a_job_that_is_cancelled_fails_here(client: Client, tmp_path: Path) -> None:
@@ -261,12 +255,12 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_begun(client
 
 
 def test_make_at_a_server_prints_what_a_making_here_prints(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    server: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["make", PROMPT, "--preset", "pocket", "--out", str(tmp_path), *SETS]
-    code, out, _ = cli_run([*arguments, "-q", "--at", server.at], capsys, monkeypatch)
+    code, out, _ = cli_run([*arguments, "-q", "--at", server.url], capsys, monkeypatch)
     assert code == 0 and out == f"{tmp_path}/a-red-boat-sails-on-the-sea-s0.mp4\n"
-    monkeypatch.setenv("ANIMATIC_AT", server.at)
+    monkeypatch.setenv("ANIMATIC_AT", server.url)
     code, out, _ = cli_run([*arguments, "--json"], capsys, monkeypatch)
     lines = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and lines[-1]["event"] == "clip" and lines[-1]["hit"]
@@ -275,14 +269,14 @@ def test_make_at_a_server_prints_what_a_making_here_prints(
 
 
 def test_jobs_are_looked_after_by_commands(
-    server: Server,
+    server: Served,
     film: Video,
     client: Client,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("ANIMATIC_AT", server.at)
+    monkeypatch.setenv("ANIMATIC_AT", server.url)
     monkeypatch.chdir(tmp_path)
     code, out, _ = cli_run(["jobs", "--last", "50"], capsys, monkeypatch)
     assert code == 0 and film.id in out and "completed" in out and PROMPT in out
@@ -304,9 +298,9 @@ def test_jobs_are_looked_after_by_commands(
         assert code == 2 and err.count("\n") == 1
 
 
-def test_who_stops_watching_is_told_that_the_job_goes_on(server: Server, client: Client, tmp_path: Path) -> None:
+def test_who_stops_watching_is_told_that_the_job_goes_on(server: Served, client: Client, tmp_path: Path) -> None:
     arguments = ["make", PROMPT, "--preset", "pocket", "--seed", "12", "--out", str(tmp_path), "--json"]
-    command = [sys.executable, "-m", "animatic", *arguments, "--at", server.at]
+    command = [sys.executable, "-m", "animatic", *arguments, "--at", server.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr
         watchdog = threading.Timer(60, process.kill)
@@ -321,5 +315,5 @@ def test_who_stops_watching_is_told_that_the_job_goes_on(server: Server, client:
         watchdog.cancel()
     id = client.newest(1)[0].id
     assert said.startswith("animatic: stopped watching; the video goes on at the server") and said.count("\n") == 1
-    assert f"animatic jobs {id} --cancel --at {server.at}" in said
+    assert f"animatic jobs {id} --cancel --at {server.url}" in said
     assert last(client, id).status == "completed" and not list(tmp_path.iterdir())

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from animatic import media
-from bench.servers import QUICK, Server, serving
+from animatic.keys import Keys
+from tests.services import FEW, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -34,21 +35,24 @@ NOW: dict[str, Any] = {"caption": "A red boat sails on the sea.", "num_inference
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("service"), keyed=True) as one:
-        yield one
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The address of a service, and a key that it wants."""
+    folder = tmp_path_factory.mktemp("service")
+    _, secret = Keys(folder / "data").add("tests")
+    with served(folder) as one:
+        yield f"{one.url}/v1", secret
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{server.at}/v1", api_key=server.key) as one:
+def client(door: tuple[str, str]) -> Iterator[OpenAI]:
+    with OpenAI(base_url=door[0], api_key=door[1]) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 def film(client: OpenAI) -> Video:
     """A clip that is made."""
-    return client.videos.create_and_poll(prompt=PROMPT, model="pocket", extra_body=QUICK, poll_interval_ms=200)
+    return client.videos.create_and_poll(prompt=PROMPT, model="pocket", extra_body=FEW, poll_interval_ms=200)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,7 @@ def test_a_film_is_made_and_told(film: Video) -> None:
 
 
 def test_the_server_says_when_to_poll(client: OpenAI) -> None:
-    raw = client.videos.with_raw_response.create(prompt=PROMPT, extra_body={**NOW, **QUICK, "seed": 1})
+    raw = client.videos.with_raw_response.create(prompt=PROMPT, extra_body={**NOW, **FEW, "seed": 1})
     assert raw.headers["x-request-id"] and raw.status_code == 200
     video = raw.parse()
     assert video.status == "queued" and video.progress == 0
@@ -91,7 +95,7 @@ def test_a_picture_becomes_the_still(kind: str, client: OpenAI, still: bytes, tm
     path.write_bytes(still)
     with path.open("rb") as file:
         given: Any = {"tuple": ("boat.png", still, "image/png"), "bytes": still, "file": file, "path": path}[kind]
-        video = client.videos.create(prompt=PROMPT, input_reference=given, extra_body={**NOW, **QUICK})
+        video = client.videos.create(prompt=PROMPT, input_reference=given, extra_body={**NOW, **FEW})
     assert video.status == "queued"
     if kind != "path":
         client.videos.delete(video.id)
@@ -111,14 +115,14 @@ def test_json_is_taken_too(client: OpenAI, still: bytes) -> None:
     client.videos.delete(video.id)
 
 
-def test_the_async_client_is_the_same(server: Server) -> None:
+def test_the_async_client_is_the_same(door: tuple[str, str]) -> None:
     async def make() -> Video:
-        async with AsyncOpenAI(base_url=f"{server.at}/v1", api_key=server.key) as one:
+        async with AsyncOpenAI(base_url=door[0], api_key=door[1]) as one:
             return await one.videos.create_and_poll(
                 prompt=PROMPT,
                 seconds="2",
                 size="144x96",
-                extra_body={**NOW, **QUICK, "seed": "2"},  # type: ignore[arg-type]
+                extra_body={**NOW, **FEW, "seed": "2"},  # type: ignore[arg-type]
             )
 
     video = asyncio.run(make())
@@ -228,8 +232,8 @@ def test_an_unknown_model_is_not_found(client: OpenAI) -> None:
     assert caught.value.code == "model_not_found" and caught.value.param == "model"
 
 
-def test_a_wrong_key_opens_nothing(server: Server) -> None:
-    with OpenAI(base_url=f"{server.at}/v1", api_key="animatic_0_0") as stranger:
+def test_a_wrong_key_opens_nothing(door: tuple[str, str]) -> None:
+    with OpenAI(base_url=door[0], api_key="animatic_0_0") as stranger:
         for ask in (stranger.videos.list, stranger.models.list, lambda: stranger.videos.create(prompt=PROMPT)):
             with pytest.raises(AuthenticationError) as caught:
                 ask()
