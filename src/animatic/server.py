@@ -314,8 +314,10 @@ def _sound(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body(model: type[Any], form: bool = False) -> dict[str, Any]:
-    """How a body that `_fields` reads stands in the OpenAPI document."""
-    schema = model.model_json_schema()
+    """How a body that `_fields` reads stands in the OpenAPI document: whole, with every option and no others."""
+    schema = {**model.model_json_schema(), "additionalProperties": False}
+    schema.pop("$defs", None)  # Of the fields besides, which are the options; nobody could find it from here.
+    schema = _with(schema, wire.options(model))
     picture = {"image_url": {"type": "string", "description": "A data:image/...;base64, URL."}}
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if form:
