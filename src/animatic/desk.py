@@ -169,8 +169,7 @@ class Desk:
             pixels = media.picture(data, "the picture", self._settings.upload_pixels)
             png = media.png_bytes(pixels)
         name = f"{hashlib.sha256(png).hexdigest()}.png"
-        if not (self._uploads / name).exists():
-            files.write(self._uploads / name, png, "--data")
+        files.write(self._uploads / name, png, "--data")  # Also where it is there: it counts as new again.
         return name
 
     def sweep(self, older: float) -> None:

@@ -389,9 +389,12 @@ class Jobs:
 
     # ------------------------------------------------------------------------------------------ for who keeps house
 
-    def old(self, before: float) -> list[Job]:
-        """Jobs that were over before a time."""
-        return [_job(row) for row in self.database.rows.execute("SELECT * FROM jobs WHERE finished < ?", (before,))]
+    def old(self, before: float, kind: Kind | None = None) -> list[Job]:
+        """Jobs that were over before a time, of a kind or of any."""
+        found = self.database.rows.execute(
+            "SELECT * FROM jobs WHERE finished < ? AND coalesce(?, kind) = kind", (before, kind)
+        )
+        return [_job(row) for row in found]
 
     def prune(self, before: float) -> None:
         """Forget what happened in jobs that were over before a time: the jobs themselves tell what came of it."""

@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
@@ -52,6 +52,8 @@ HOUSE = 60.0
 """Seconds between two rounds of keeping house."""
 EVENTS_KEPT = 600.0
 """Seconds for which the events of a job are kept once it is over."""
+IMAGES_KEPT = 3600.0
+"""Seconds for which stills are kept that nobody waited for to the end; else they go with the answer."""
 UPLOADS_KEPT = 3600.0
 """Seconds for which an upload is kept that no job refers to."""
 CONTENT = {
@@ -107,7 +109,7 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         secret = self.settings.webhook_secret
         hooks = Hooks(self.jobs, secret.get_secret_value() if secret else None)
-        tasks = [asyncio.create_task(one) for one in (self.feed.run(), hooks.run(), self._keep_house())]
+        tasks = [asyncio.create_task(_for_ever(one)) for one in (self.feed.run, hooks.run, self._keep_house)]
         self.supervisor.start()
         try:
             yield
@@ -140,6 +142,8 @@ class Service:
 
     def _clean(self) -> None:
         now = time.time()
+        for job in self.jobs.old(now - IMAGES_KEPT, "image"):
+            self.remove(job)
         self.jobs.prune(now - EVENTS_KEPT)
         self.desk.sweep(now - UPLOADS_KEPT)
         if self.settings.keep_days:
@@ -149,6 +153,16 @@ class Service:
     def remove(self, job: Job) -> None:
         if self.jobs.remove(job.id):
             self.storage.remove(job.id)
+
+
+async def _for_ever(what: Callable[[], Awaitable[None]]) -> None:
+    """Do something that never ends; when it fails all the same, say so and begin anew."""
+    while True:
+        try:
+            await what()
+        except Exception:
+            log.exception("%s failed", what.__qualname__)
+        await asyncio.sleep(1.0)
 
 
 def app(settings: Settings) -> FastAPI:
@@ -403,9 +417,7 @@ def _making(made: FastAPI, service: Service) -> None:
         given, picture = await _fields(request)
         if picture is not None:
             raise WireError(400, "invalid_field", "a remix keeps its still: create another video", "input_reference")
-        return service.video(
-            await run_in_threadpool(lambda: service.place(service.desk.remixed(job, given), caller))
-        )
+        return service.video(await run_in_threadpool(lambda: service.place(service.desk.remixed(job, given), caller)))
 
 
 def _steering(made: FastAPI, service: Service) -> None:
@@ -598,11 +610,12 @@ def _images(made: FastAPI, service: Service) -> None:
         given, _ = await _fields(request)
         job = await run_in_threadpool(lambda: service.place(service.desk.commission(given, "image"), caller))
         done = await _waited(service, request, job)
+        images = await run_in_threadpool(_pictures, service, done)
+        await run_in_threadpool(service.remove, done)
         if done.status != "completed":
             error = done.state.get("error", {})
             raise WireError(400 if error.get("code") != "internal_error" else 500, error.get("code", "internal_error"),
                             error.get("message", "it failed"), x_should_retry="false")  # fmt: skip
-        images = await run_in_threadpool(_pictures, service, done)
         caption = done.state.get("caption")
         data = [{"b64_json": base64.b64encode(one).decode(), "revised_prompt": caption} for one in images]
         return {"created": int(done.created), "data": data, "size": done.state["size"], "output_format": "png"}

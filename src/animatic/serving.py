@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 from collections.abc import Callable
 
 import uvicorn
 from filelock import FileLock, Timeout
 
-from animatic import server
+from animatic import files, server
 from animatic.errors import OptionError, OutputError
 from animatic.gate import JsonLines
 from animatic.keys import Keys
 from animatic.settings import Settings
 
+BACKLOG = 2048
+"""Connections that may wait to be taken."""
 IMPATIENCE = 5
 """Seconds that open connections get when everything else has ended."""
 
@@ -26,19 +29,31 @@ def serve(settings: Settings) -> None:
         raise OptionError(f"--host {settings.host} can be reached by others, and no key is needed yet: "
                           "add one with animatic serve keys add NAME")  # fmt: skip
     lock = FileLock(settings.data / "server.lock")
-    settings.data.mkdir(parents=True, exist_ok=True)
+    with files.reported(settings.data, "--data"):  # What people ask for is nobody else's business.
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         lock.acquire(timeout=2.0)
     except Timeout:
         raise OutputError(
             f"{settings.data} is served already: one server a folder, or choose another with --data"
         ) from None
-    with lock:
+    with lock, _listening(settings) as door:
         _log_to_stderr()
-        asyncio.run(_serve(settings))
+        asyncio.run(_serve(settings, door))
 
 
-async def _serve(settings: Settings) -> None:
+def _listening(settings: Settings) -> socket.socket:
+    """Raises OptionError."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise OptionError(
+            f"--host {settings.host} --port {settings.port}: {str(error.strerror or error).partition(' (')[0].lower()}: choose others"
+        ) from None
+
+
+async def _serve(settings: Settings, door: socket.socket) -> None:
     app = server.app(settings)
     service: server.Service = app.state.service
     loop, ending = asyncio.get_running_loop(), asyncio.Event()
@@ -52,8 +67,6 @@ async def _serve(settings: Settings) -> None:
         lambda: loop.call_soon_threadsafe(end),
         uvicorn.Config(
             app,
-            host=settings.host,
-            port=settings.port,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -65,7 +78,7 @@ async def _serve(settings: Settings) -> None:
             lifespan="on",
         ),
     )
-    serving = asyncio.create_task(one.serve())
+    serving = asyncio.create_task(one.serve([door]))
     waiting = asyncio.create_task(ending.wait())
     await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():
@@ -85,8 +98,8 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: object) -> None:  # noqa: ARG002 - as uvicorn calls it
         self._end()
 
-    async def startup(self, sockets: object = None) -> None:
-        await super().startup(sockets)  # type: ignore[arg-type]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host

@@ -112,6 +112,8 @@ class Supervisor:
         environment = dict(os.environ)
         if seat.visible is not None:
             environment["CUDA_VISIBLE_DEVICES"] = seat.visible
+        if config.share > 1:
+            environment.setdefault("OMP_NUM_THREADS", str(max(1, machine.probe().cores // config.share)))
         # A session of its own: Ctrl-C in the terminal is the server's to pass on.
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "animatic.worker", stdin=asyncio.subprocess.PIPE, env=environment,

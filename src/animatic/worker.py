@@ -390,7 +390,8 @@ def _footing(config: Config) -> Footing:
 def main() -> None:
     """A worker's process: what it is to do comes on standard input."""
     config = Config.loads(sys.stdin.readline())
-    os.nice(NICENESS)
+    if config.name.startswith("cpu"):
+        os.nice(NICENESS)
     will = Will()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, will.stop)
