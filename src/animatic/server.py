@@ -344,6 +344,12 @@ def _body(model: type[Any], form: bool = False) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def _field(name: str, **kind: Any) -> dict[str, Any]:
+    """How a body of one field stands there."""
+    schema = {"type": "object", "required": [name], "properties": {name: kind}}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
 def _with(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return {**schema, "properties": {**schema["properties"], **more}}
 
@@ -421,16 +427,11 @@ def _making(made: FastAPI, service: Service) -> None:
 
 
 def _steering(made: FastAPI, service: Service) -> None:
-    text: dict[str, Any] = {"type": "object", "required": ["caption"], "properties": {"caption": {"type": "string"}}}
-    number: dict[str, Any] = {"type": "object", "required": ["still"], "properties": {"still": {"type": "integer"}}}
-
-    def body(schema: dict[str, Any]) -> dict[str, Any]:
-        return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
     def now(job: Job) -> Video:
         return service.video(service.jobs.get(job.id) or job)
 
-    @made.post("/v1/videos/{name}/caption", tags=["steering"], responses=ERRORS, openapi_extra=body(text),
+    @made.post("/v1/videos/{name}/caption", tags=["steering"], responses=ERRORS,
+               openapi_extra=_field("caption", type="string", minLength=1),
                summary="Go on with this paragraph, from wherever it stands.")  # fmt: skip
     async def caption(request: Request, job: Own) -> Video:
         given = _json(await request.body()).get("caption")
@@ -439,7 +440,8 @@ def _steering(made: FastAPI, service: Service) -> None:
         await run_in_threadpool(service.desk.recaption, job, given)
         return now(job)
 
-    @made.post("/v1/videos/{name}/still", tags=["steering"], responses=ERRORS, openapi_extra=body(number),
+    @made.post("/v1/videos/{name}/still", tags=["steering"], responses=ERRORS,
+               openapi_extra=_field("still", type="integer", minimum=1),
                summary="Choose the still that is filmed.")  # fmt: skip
     async def still(request: Request, job: Own) -> Video:
         given = _json(await request.body()).get("still")
@@ -662,7 +664,8 @@ def _sessions(made: FastAPI, service: Service) -> None:
             return {"keys": needed, "signed_in": False}
         return {"keys": needed, "signed_in": True}
 
-    @made.post("/session", tags=["page"], responses=ERRORS, summary="Give a key, and get a cookie.")
+    @made.post("/session", tags=["page"], responses=ERRORS, openapi_extra=_field("key", type="string"),
+               summary="Give a key, and get a cookie.")  # fmt: skip
     async def enter(request: Request, response: Response) -> dict[str, bool]:
         sent = _json(await request.body()).get("key")
         key = await run_in_threadpool(service.keys.holder, sent) if isinstance(sent, str) else None
