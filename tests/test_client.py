@@ -210,6 +210,13 @@ def test_refusals_are_errors_of_their_kind_with_the_servers_words(
     assert type(caught.value) is kind and "the reason [2J is this" in str(caught.value)
 
 
+def test_who_has_something_to_look_at_meanwhile_does_not_wait() -> None:
+    with server(refuses(429, "queue_full", retry_after="1")) as fake, Client(fake.at) as client:
+        with pytest.raises(ServiceError):
+            client.create("a boat", wait=0)
+        assert len(fake.requests) == 1
+
+
 def test_a_key_goes_with_every_request_and_its_lack_is_told() -> None:
     with server(says(VIDEO)) as fake, Client(fake.at, "sesame") as client:
         client.retrieve("video_1")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,13 @@ def test_a_job_that_is_cancelled_fails_here(client: Client, tmp_path: Path) -> N
             if isinstance(event, Step):
                 client.cancel(event.shot.partition("@")[2])
     assert isinstance(seen[-1], Failed) and not clips(seen)
+
+
+def test_a_queue_that_is_full_takes_one_after_another(tmp_path: Path) -> None:
+    with served(tmp_path, "--set", "queue=1") as server, Client(server.url) as client:
+        begun = time.monotonic()
+        found = clips(made(client, tmp_path / "out", takes=3, caption="A red boat."))
+    assert [clip.record["seed"] for clip in found] == [0, 1, 2] and time.monotonic() - begun < 60
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ HERE = "http://127.0.0.1:8420"
 WAITS = (0.3, 0.6, 1.2)
 """Seconds before a request is sent again."""
 LONGEST = 30.0
-"""Seconds of a Retry-After that are waited for; who is told to come back later than that is told so."""
+"""Seconds that are waited for a server at a time; who is told to come back later than that is told so."""
 PATIENCE = 300.0
 """Seconds for which events are asked for again, once a server went silent."""
 TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
@@ -165,16 +165,23 @@ class Client:
     # ------------------------------------------------------------------------------------------------------------- jobs
 
     def create(
-        self, prompt: str, *, image: Path | bytes | None = None, idempotency_key: str | None = None, **wish: Any
+        self,
+        prompt: str,
+        *,
+        image: Path | bytes | None = None,
+        idempotency_key: str | None = None,
+        wait: float = LONGEST,
+        **wish: Any,
     ) -> Video:
         """Queue a video.
 
         image  a picture that becomes the still
+        wait   seconds that a full queue is waited for at a time, if it says to come back then
         wish   any field that docs/service.md names, options by their dotted names too: **{"video.num_frames": 49}
         """
         key = idempotency_key or uuid.uuid4().hex
         content = _body({"prompt": prompt, **wish}, image)
-        return self._video("POST", "/v1/videos", headers={"idempotency-key": key}, **content)
+        return self._video("POST", "/v1/videos", longest=wait, headers={"idempotency-key": key}, **content)
 
     def plan(self, prompt: str, *, image: Path | bytes | None = None, **wish: Any) -> dict[str, Any]:
         """What `create` would take of the server; nothing is queued."""
@@ -307,10 +314,13 @@ class Client:
                 raise self._refusal(response)
             yield from response.iter_bytes()
 
-    def _send(self, method: str, path: str, *, again: bool = True, **content: Any) -> httpx2.Response:
+    def _send(
+        self, method: str, path: str, *, again: bool = True, longest: float = LONGEST, **content: Any
+    ) -> httpx2.Response:
         """A request and its answer, which is a success.
 
-        again  whether it may be sent again when it is not known whether it was heard
+        again    whether it may be sent again when it is not known whether it was heard
+        longest  seconds of a Retry-After that are waited for
         """
         for wait in (*WAITS, None):
             try:
@@ -324,7 +334,7 @@ class Client:
                 if response.is_success:
                     return response
                 later = _retry_after(response)
-                if wait is None or later is None or later > LONGEST:
+                if wait is None or later is None or later > longest:
                     raise self._refusal(response)
                 pause = max(wait, later)
             time.sleep(pause)

@@ -21,7 +21,7 @@ from animatic import again, files, media
 from animatic import batch as batches
 from animatic import store as stores
 from animatic.books import Ask, BatchBooks, Books, Shelf
-from animatic.client import HERE, Client, Variant, Video
+from animatic.client import HERE, LONGEST, Client, Variant, Video
 from animatic.core import (
     Clip,
     Drawn,
@@ -196,8 +196,8 @@ class Remote:
                 raise OptionError(f"--stills {wish.stills} asks which to take, and there is nobody to ask here: "
                                   "add --pick NUMBER or --pick best")  # fmt: skip
 
-    def begin(self, task: Task) -> Video:
-        video = self._client.create(task.wish.prompt, image=task.image, **task.fields)
+    def begin(self, task: Task, wait: float) -> Video:
+        video = self._client.create(task.wish.prompt, image=task.image, wait=wait, **task.fields)
         self._begun[video.id] = None
         return video
 
@@ -315,7 +315,7 @@ class _Errand:
         while self._due and len(self._going) < AHEAD:
             task = self._due[0]
             try:
-                self._going.append((task, self._remote.begin(task)))
+                self._going.append((task, self._remote.begin(task, 0 if self._going else LONGEST)))
             except ServiceError:
                 if not self._going:
                     raise
