@@ -224,6 +224,11 @@ def _create_some(service: Service, ids: list[str], coming: Iterator[dict[str, An
                 ids.append(client.post("/v1/videos", json=wish).json()["id"])
 
 
+def folder() -> tempfile.TemporaryDirectory[str]:
+    """One that goes in the end, also where a worker that is about to end writes into it still."""
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+
+
 def table(crowd: dict[str, Any], deaths: dict[str, Any]) -> str:
     times, memory = crowd["retrieve_ms"], crowd["http_memory_mib"]
     rows = [
@@ -252,7 +257,7 @@ def main() -> None:
     parser.add_argument("--killed-jobs", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+    with folder() as one, folder() as other:
         crowd = crowded(Path(one), given.jobs, given.clients, given.seconds)
         print(crowd, flush=True)
         deaths = killed(Path(other), given.killed_jobs, given.kills, given.seed)

@@ -169,3 +169,23 @@ def test_nobody_serves_others_without_keys(tmp_path: Path) -> None:
     assert "animatic serve keys add" in (tmp_path / "log").read_text()
     assert one.process.stdout is not None
     one.process.stdout.close()
+
+
+def test_a_worker_never_outlives_its_server(tmp_path: Path) -> None:
+    """Also one that had just been started: it would hold the device for ever."""
+    pids = set()
+    for _ in range(4):
+        with served(tmp_path) as one:
+            assert one.process is not None
+            begun = time.monotonic()
+            while not (children := _children(one.process.pid)) and time.monotonic() - begun < 30:
+                pass
+            pids |= set(children)
+    begun = time.monotonic()
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() - begun < 60
+        time.sleep(0.1)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -49,9 +49,8 @@ def _listening(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise OptionError(
-            f"--host {settings.host} --port {settings.port}: {str(error.strerror or error).partition(' (')[0].lower()}: choose others"
-        ) from None
+        reason = str(error.strerror or error).partition(" (")[0].lower()
+        raise OptionError(f"--host {settings.host} --port {settings.port}: {reason}: choose others") from None
 
 
 async def _serve(settings: Settings, door: socket.socket) -> None:

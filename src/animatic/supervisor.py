@@ -134,4 +134,4 @@ class Supervisor:
             seat.name, one.data, one.store, one.storage, one.memory, one.host_memory, 1, one.group, one.idle
         )
         alike = sum(other.visible == seat.visible for other in self._seats)
-        return replace(config, share=alike)
+        return replace(config, share=alike, parent=os.getpid())

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from animatic import files, machine, media, prepare, storage, thumbs
 from animatic.core import Clip, Drawn, Event, Failed, Loaded, PhaseEnded
@@ -56,6 +56,7 @@ class Config:
     share    of what is free, one part in so many is its own
     group    the most shots that are made together
     idle     seconds without a job after which weights are dropped
+    parent   the process without which nobody wants this one; 0: it ends by signals alone
     """
 
     name: str
@@ -67,6 +68,7 @@ class Config:
     share: int = 1
     group: int = 8
     idle: float = 600.0
+    parent: int = 0
 
     def dumps(self) -> str:
         return json.dumps({**self.__dict__, "data": str(self.data), "store": str(self.store)})
@@ -395,23 +397,36 @@ def main() -> None:
     will = Will()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, will.stop)
-    parent = os.getppid()
     lock = FileLock(config.data / f"worker-{config.name.replace(':', '-')}.lock")
-    with lock:  # One worker a device: of a server that was killed, one may still be at its last step.
-        worker = Worker(config, will)
-        beating = threading.Thread(target=_beat, args=(config, worker.counters, will, parent), daemon=True)
-        beating.start()
-        import animatic.engine  # noqa: F401 - seconds that the first job need not wait for
+    if not _taken(lock, config, will):
+        return
+    worker = Worker(config, will)
+    threading.Thread(target=_beat, args=(config, worker.counters, will), daemon=True).start()
+    import animatic.engine  # noqa: F401 - seconds that the first job need not wait for
 
-        worker.run()
+    worker.run()
+    lock.release()
 
 
-def _beat(config: Config, counters: Counters, will: Will, parent: int) -> None:
+def _taken(lock: FileLock, config: Config, will: Will) -> bool:
+    """Wait for the device: of a server that was killed, a worker may still be at its last step."""
+    while not (_orphaned(config) or will.draining.is_set()):
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0.5)
+            return True
+    return False
+
+
+def _orphaned(config: Config) -> bool:
+    return bool(config.parent) and os.getppid() != config.parent
+
+
+def _beat(config: Config, counters: Counters, will: Will) -> None:
     """Say that this worker is alive, and see that somebody wants that."""
     jobs = Jobs(config.data)
     said = 0.0
     while not will.hurry.wait(1.0):
-        if os.getppid() != parent:
+        if _orphaned(config):
             will.draining.set()
             will.hurry.set()
         if (now := time.monotonic()) - said >= min(LEASE / 3, 2.0):
