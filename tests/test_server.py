@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from animatic import server
 from animatic.jobs import Job
+from animatic.options import NAMES
 from tests.services import desk_alone
 
 Both = tuple[TestClient, server.Service]
@@ -270,7 +271,9 @@ def test_the_document_names_every_path_and_no_page_of_others(client: TestClient)
     body = document["paths"]["/v1/videos"]["post"]["requestBody"]["content"]
     assert set(body) == {"application/json", "multipart/form-data"}
     assert client.get("/docs").status_code == 404
-    json.dumps(document)
+    schema = body["application/json"]["schema"]
+    assert {"prompt", "seed", "input_reference", *NAMES} <= set(schema["properties"])
+    assert not schema["additionalProperties"] and "#/$defs" not in json.dumps(document)
 
 
 # ----------------------------------------------------------------------------------------------------------- steering

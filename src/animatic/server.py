@@ -338,8 +338,10 @@ def _sound(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body(model: type[Any], form: bool = False) -> dict[str, Any]:
-    """How a body that `_fields` reads stands in the OpenAPI document."""
-    schema = model.model_json_schema()
+    """How a body that `_fields` reads stands in the OpenAPI document: whole, with every option and no others."""
+    schema = {**model.model_json_schema(), "additionalProperties": False}
+    schema.pop("$defs", None)  # Of the fields besides, which are the options; nobody could find it from here.
+    schema = _with(schema, wire.options(model))
     picture = {"image_url": {"type": "string", "description": "A data:image/...;base64, URL."}}
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if form:
@@ -350,6 +352,12 @@ def _body(model: type[Any], form: bool = False) -> dict[str, Any]:
             "multipart/form-data": {"schema": _with(schema, as_form)},
         }
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _field(name: str, **kind: Any) -> dict[str, Any]:
+    """How a body of one field stands there."""
+    schema = {"type": "object", "required": [name], "properties": {name: kind}}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def _with(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -431,16 +439,11 @@ def _making(made: FastAPI, service: Service) -> None:
 
 
 def _steering(made: FastAPI, service: Service) -> None:
-    text: dict[str, Any] = {"type": "object", "required": ["caption"], "properties": {"caption": {"type": "string"}}}
-    number: dict[str, Any] = {"type": "object", "required": ["still"], "properties": {"still": {"type": "integer"}}}
-
-    def body(schema: dict[str, Any]) -> dict[str, Any]:
-        return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
     def now(job: Job) -> Video:
         return service.video(service.jobs.get(job.id) or job)
 
-    @made.post("/v1/videos/{name}/caption", tags=["steering"], responses=ERRORS, openapi_extra=body(text),
+    @made.post("/v1/videos/{name}/caption", tags=["steering"], responses=ERRORS,
+               openapi_extra=_field("caption", type="string", minLength=1),
                summary="Go on with this paragraph, from wherever it stands.")  # fmt: skip
     async def caption(request: Request, job: Own) -> Video:
         given = _sound(_json(await request.body())).get("caption")
@@ -449,7 +452,8 @@ def _steering(made: FastAPI, service: Service) -> None:
         await run_in_threadpool(service.desk.recaption, job, given)
         return now(job)
 
-    @made.post("/v1/videos/{name}/still", tags=["steering"], responses=ERRORS, openapi_extra=body(number),
+    @made.post("/v1/videos/{name}/still", tags=["steering"], responses=ERRORS,
+               openapi_extra=_field("still", type="integer", minimum=1),
                summary="Choose the still that is filmed.")  # fmt: skip
     async def still(request: Request, job: Own) -> Video:
         given = _sound(_json(await request.body())).get("still")
@@ -673,7 +677,8 @@ def _sessions(made: FastAPI, service: Service) -> None:
             return {"keys": needed, "signed_in": False}
         return {"keys": needed, "signed_in": True}
 
-    @made.post("/session", tags=["page"], responses=ERRORS, summary="Give a key, and get a cookie.")
+    @made.post("/session", tags=["page"], responses=ERRORS, openapi_extra=_field("key", type="string"),
+               summary="Give a key, and get a cookie.")  # fmt: skip
     async def enter(request: Request, response: Response) -> dict[str, bool]:
         sent = _sound(_json(await request.body())).get("key")
         key = await run_in_threadpool(service.keys.holder, sent) if isinstance(sent, str) else None
