@@ -158,6 +158,9 @@ def test_an_idempotency_key_makes_one_job(client: TestClient) -> None:
     headers = {"idempotency-key": "once"}
     first = client.post("/v1/videos", json={"prompt": "once"}, headers=headers).json()
     assert client.post("/v1/videos", json={"prompt": "once"}, headers=headers).json()["id"] == first["id"]
+    remixes = [client.post(f"/v1/videos/{first['id']}/remix", json={"seed": 2}, headers={"idempotency-key": "again"})
+               for _ in range(2)]  # fmt: skip
+    assert remixes[0].json()["id"] == remixes[1].json()["id"] != first["id"]
     answer = client.post("/v1/videos", json={"prompt": "other"}, headers=headers)
     refused(answer, 409, "idempotency_mismatch")
     assert answer.headers["x-should-retry"] == "false"

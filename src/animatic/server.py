@@ -271,6 +271,7 @@ async def _own(request: Request, name: str, caller: Asking, kind: Kind = "video"
 
 
 Own = Annotated[Job, Depends(_own)]
+Token = Annotated[str | None, Header(alias="idempotency-key", max_length=200)]
 
 
 async def _taking(request: Request) -> None:
@@ -411,7 +412,7 @@ def _making(made: FastAPI, service: Service) -> None:
     async def create(
         request: Request,
         caller: Asking,
-        token: Annotated[str | None, Header(alias="idempotency-key", max_length=200)] = None,
+        token: Token = None,
     ) -> Video:
         async with _fields(request) as (given, picture):
 
@@ -429,13 +430,15 @@ def _making(made: FastAPI, service: Service) -> None:
 
     @made.post("/v1/videos/{name}/remix", tags=["videos"], dependencies=[Taking], responses=ERRORS,
                openapi_extra=_body(VideoFields), summary="The same shot, but for some fields.")  # fmt: skip
-    async def remix(request: Request, job: Own, caller: Asking) -> Video:
+    async def remix(request: Request, job: Own, caller: Asking, token: Token = None) -> Video:
         async with _fields(request) as (given, picture):
             if picture is not None:
                 raise WireError(
                     400, "invalid_field", "a remix keeps its still: create another video", "input_reference"
                 )
-        return service.video(await run_in_threadpool(lambda: service.place(service.desk.remixed(job, given), caller)))
+        return service.video(
+            await run_in_threadpool(lambda: service.place(service.desk.remixed(job, given), caller, token))
+        )
 
 
 def _steering(made: FastAPI, service: Service) -> None:
