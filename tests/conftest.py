@@ -40,7 +40,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     folder = tmp_path_factory.mktemp("home")
     for name in HOMES:
         monkeypatch.setenv(name, str(folder / name.lower()))
-    for name in ("HF_HUB_CACHE", "HF_TOKEN"):
+    for name in ("HF_HUB_CACHE", "HF_TOKEN", "ANIMATIC_AT", "ANIMATIC_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     yield folder
 

@@ -21,8 +21,8 @@ FLOORS = (
         "sizes",
     ),
     (
-        "caption", "checkpoint", "claims", "credential", "database", "film", "gpus", "options", "outlook", "place",
-        "prompts", "results", "spec", "storage", "weights",
+        "caption", "checkpoint", "claims", "client", "credential", "database", "film", "gpus", "intake", "options",
+        "outlook", "place", "prompts", "results", "spec", "storage", "weights",
     ),
     ("bands", "cost", "digest", "history", "keys", "plan", "reader", "sheet", "skeleton", "store", "vbench"),
     ("arena", "catalog", "device", "inventory", "keylist", "outputs", "picture", "settings"),
@@ -31,7 +31,10 @@ FLOORS = (
     ("making", "prepare", "residency"),
     ("batch", "commission", "engine", "entry"),
     ("jobs", "production"),
-    ("api", "doctor", "feed", "gauges", "hooks", "listing", "stocklist", "terminal", "timeline", "tracker", "wire"),
+    (
+        "api", "doctor", "feed", "gauges", "hooks", "joblist", "listing", "remote", "stocklist", "terminal", "timeline",
+        "tracker", "wire",
+    ),
     ("chooser", "desk", "gate", "worker"),
     ("supervisor",),
     ("server",),
@@ -66,13 +69,14 @@ HOMES = {
     "fastapi": {"server"},
     "starlette": {"server"},
     "uvicorn": {"serving"},
+    "httpx2": {"client", "hooks"},
     "prometheus_client": {"gauges"},
     "sqlite3": {"database", "jobs"},
     "fsspec": {"storage"},
     "PIL": {"media", "card", "thumbs"},
     "typer": {"cli"},
     "pydantic": {"options", "catalog", "settings", "wire"},
-    "rich": {"chooser", "cli", "doctor", "keylist", "listing", "stocklist", "terminal", "timeline"},
+    "rich": {"chooser", "cli", "doctor", "joblist", "keylist", "listing", "stocklist", "terminal", "timeline"},
 }
 
 

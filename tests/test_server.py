@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from animatic import server
 from animatic.jobs import Job
+from animatic.options import NAMES
 from tests.services import desk_alone
 
 Both = tuple[TestClient, server.Service]
@@ -157,6 +158,9 @@ def test_an_idempotency_key_makes_one_job(client: TestClient) -> None:
     headers = {"idempotency-key": "once"}
     first = client.post("/v1/videos", json={"prompt": "once"}, headers=headers).json()
     assert client.post("/v1/videos", json={"prompt": "once"}, headers=headers).json()["id"] == first["id"]
+    remixes = [client.post(f"/v1/videos/{first['id']}/remix", json={"seed": 2}, headers={"idempotency-key": "again"})
+               for _ in range(2)]  # fmt: skip
+    assert remixes[0].json()["id"] == remixes[1].json()["id"] != first["id"]
     answer = client.post("/v1/videos", json={"prompt": "other"}, headers=headers)
     refused(answer, 409, "idempotency_mismatch")
     assert answer.headers["x-should-retry"] == "false"
@@ -270,7 +274,9 @@ def test_the_document_names_every_path_and_no_page_of_others(client: TestClient)
     body = document["paths"]["/v1/videos"]["post"]["requestBody"]["content"]
     assert set(body) == {"application/json", "multipart/form-data"}
     assert client.get("/docs").status_code == 404
-    json.dumps(document)
+    schema = body["application/json"]["schema"]
+    assert {"prompt", "seed", "input_reference", *NAMES} <= set(schema["properties"])
+    assert not schema["additionalProperties"] and "#/$defs" not in json.dumps(document)
 
 
 # ----------------------------------------------------------------------------------------------------------- steering

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,9 @@ LIKE = "As an earlier clip, but for what is given."
 OLDER = "Remove what was not used for so long, such as 30d."
 ABANDON = "Give up unfinished runs, whose artifacts stay otherwise."
 STRICT = "Take only what was made by the same versions on the same kind of device."
+STOPPED = "stopped; nothing is lost, and the same command goes on from here"
+SERVER = "The server; otherwise http://127.0.0.1:8420. The key for it is taken from ANIMATIC_API_KEY."
+AT = "A server that makes it, such as http://box:8420; the key for it is taken from ANIMATIC_API_KEY."
 
 
 class Last(enum.StrEnum):
@@ -88,11 +92,12 @@ def make(
     strict_env: Annotated[bool, typer.Option("--strict-env", help=STRICT)] = False,
     store: Annotated[Path | None, typer.Option(metavar="DIR", help=STORE)] = None,
     out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("outputs"),
+    at: Annotated[str | None, typer.Option(metavar="URL", envvar="ANIMATIC_AT", help=AT)] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print what happens as JSON lines.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the clips' paths only.")] = False,
 ) -> None:
     """Make a video from one short sentence, or many from a file. What is made already is not made again."""
-    from animatic import api, batch
+    from animatic import batch
 
     wish: dict[str, Any] = {"takes": takes, "stills": stills, "pick": pick, "scorer": scorer, "strict_env": strict_env}
     wish["options"] = _options(words, size, frames, set_)
@@ -100,15 +105,31 @@ def make(
     wish |= {name: value for name, value in given.items() if value is not None}
     way = {"out": out, "store": store, "until": until.value, "choose": _chooser(json_ or quiet)}
     _check_ways(prompt, file, like)
-    if file is not None:
-        _show(api.batch(file, shard=batch.shard(shard), **way, **wish), json_, quiet)
+    with _maker(at, quiet) as (maker, farewell):
+        if file is not None:
+            _show(maker.batch(file, shard=batch.shard(shard), **way, **wish), json_, quiet, farewell)
+            return
+        if shard != "1/1":
+            raise OptionError("--shard takes a part of a file's shots: give --file")
+        wish |= {"prompt": prompt} if prompt is not None else {}
+        if like is not None:
+            wish = _like(like, store, wish)
+        _show(maker.stream(**wish, **way), json_, quiet, farewell)
+
+
+@contextlib.contextmanager
+def _maker(at: str | None, quiet: bool) -> Iterator[tuple[Any, Callable[[], str]]]:
+    """What makes clips, by the same two calls here and at a server; and what to say when somebody stops it."""
+    if not at:
+        from animatic import api
+
+        yield api, lambda: STOPPED
         return
-    if shard != "1/1":
-        raise OptionError("--shard takes a part of a file's shots: give --file")
-    wish |= {"prompt": prompt} if prompt is not None else {}
-    if like is not None:
-        wish = _like(like, store, wish)
-    _show(api.stream(**wish, **way), json_, quiet)
+    from animatic import remote
+
+    with remote.connect(at) as client:
+        maker = remote.Remote(client, previews=not quiet)
+        yield maker, maker.farewell
 
 
 def _check_ways(prompt: str | None, file: Path | None, like: str | None) -> None:
@@ -199,8 +220,8 @@ def _budget(memory: str | None, host_memory: str | None) -> dict[str, int | None
     }
 
 
-def _show(events: Iterator[Event], as_json: bool, quiet: bool) -> None:
-    """Print what happens. Ctrl-C and SIGTERM stop within a step: they end the events, and the same command goes on."""
+def _show(events: Iterator[Event], as_json: bool, quiet: bool, farewell: Callable[[], str] = lambda: STOPPED) -> None:
+    """Print what happens. Ctrl-C and SIGTERM stop within a step: they end the events, and `farewell` is said."""
 
     def stop(number: int, _: object) -> None:
         raise _Stopped(number)
@@ -210,7 +231,7 @@ def _show(events: Iterator[Event], as_json: bool, quiet: bool) -> None:
         _print_events(events, as_json, quiet)
     except _Stopped as stopped:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print("animatic: stopped; nothing is lost, and the same command goes on from here", file=sys.stderr)
+        print(f"animatic: {farewell()}", file=sys.stderr)
         raise typer.Exit(128 + stopped.number) from None
     finally:
         for number, handler in before.items():
@@ -384,7 +405,7 @@ def serve(
     hosts: Annotated[str | None, typer.Option(help="Names that it is called by, besides localhost.")] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help=MEMORY)] = None,
     host_memory: Annotated[str | None, typer.Option(metavar="SIZE", help=HOST_MEMORY)] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML, with all settings in [serve].")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help=r"TOML, with all settings in \[serve].")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting.")] = None,
 ) -> None:
     """Serve videos over HTTP, with a page at the same address. Stops at Ctrl-C when running jobs are done."""
@@ -433,6 +454,37 @@ def revoke(context: typer.Context, key: Annotated[str, typer.Argument(help="Its 
 
     revoked = Keys(context.obj.data).revoke(key)
     print(f"{revoked.name} ({revoked.id}) is revoked")
+
+
+@app.command()
+def jobs(
+    id: Annotated[str | None, typer.Argument(help="One video; without it all are listed.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show what happens to it, until it is done.")] = False,
+    get: Annotated[bool, typer.Option("--get", help="Fetch its files.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Stop it.")] = False,
+    last: Annotated[int, typer.Option(metavar="N", help="How many are listed, the newest first.")] = 20,
+    out: Annotated[Path, typer.Option(help="The folder for the files.")] = Path("outputs"),
+    at: Annotated[str | None, typer.Option(metavar="URL", envvar="ANIMATIC_AT", help=SERVER)] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """The videos of a server: list them, look at one, watch, fetch or cancel it."""
+    if watch + get + cancel > 1 or (id is None and watch + get + cancel):
+        raise OptionError("--watch, --get and --cancel each need one video's ID: animatic jobs ID --watch")
+    from animatic import joblist, remote
+
+    with remote.connect(at) as client:
+        maker = remote.Remote(client, previews=True)
+        if id is not None and watch:
+            _show(maker.watch(id, _chooser(json_)), json_, False, maker.farewell)
+        elif id is not None and get:
+            _show(iter([maker.fetch(id, out)]), json_, True, maker.farewell)
+        else:
+            videos = [client.cancel(id) if cancel else client.retrieve(id)] if id is not None else client.newest(last)
+            if json_:
+                for video in videos:
+                    print(json.dumps(video.as_dict(), ensure_ascii=False))
+            else:
+                Console(soft_wrap=True).print(joblist.details(videos[0]) if id else joblist.table(videos))
 
 
 @app.command()

@@ -22,7 +22,7 @@ class Commission:
     """One clip, or with kind "image" some stills.
 
     preset   a preset's name
-    image    the name of an uploaded picture, which is the still
+    image    the name of an uploaded picture, which is the still: SHA-256 of the file, .png
     stills   how many are drawn; `pick`: which of them is taken, a number or "best"; None: somebody is asked
     review   whether somebody reads the paragraph before the still is drawn
     remixed  the id of the job that this was made after
@@ -65,6 +65,7 @@ class Commission:
             options=self.options,
             caption=self.caption,
             image=uploads / self.image if self.image else None,
+            content=Path(self.image).stem if self.image else "",
             stills=self.stills,
             pick=self.pick,
             memory=memory,

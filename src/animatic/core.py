@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -285,6 +285,23 @@ class Event:
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("json", True)}
         return {"event": self.kind, **{k: _jsonable(v) for k, v in plain.items()}}
 
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Event | None:
+        """The inverse, but for what is left out there: there is no preview, and plan and record are empty.
+
+        None: no event as they are known here, being of another kind, or with a field missing or of a wrong kind.
+        """
+        kind = _KINDS.get(str(data.get("event")))
+        if kind is None:
+            return None
+        known = [f for f in fields(kind) if f.metadata.get("json", True) and f.name in data]
+        absent: dict[str, Any] = {"error": Exception(str(data.get("text"))), "record": {}}
+        try:
+            return kind(**{f.name: _FROM_JSON[str(f.type)](data[f.name]) for f in known},
+                        **{f.name: absent[f.name] for f in fields(kind) if f.name in absent})  # fmt: skip
+        except (TypeError, ValueError, AttributeError):
+            return None
+
 
 @dataclass(frozen=True)
 class Notice(Event):
@@ -425,6 +442,25 @@ class Sketch(Event):
     stills: tuple[Path, ...] = ()
 
 
+def _stage(value: Any) -> Stage:
+    return STAGES[STAGES.index(value)]
+
+
+_FROM_JSON: dict[str, Callable[[Any], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "Stage": _stage,
+    "Path": Path,
+    "tuple[str, ...]": lambda values: tuple(map(str, values)),
+    "tuple[float, ...]": lambda values: tuple(map(float, values)),
+    "tuple[Path, ...]": lambda values: tuple(map(Path, values)),
+    "Mapping[str, int]": lambda value: {str(name): int(number) for name, number in value.items()},
+}
+"""What an event's field is made with, by its type as it is written."""
+
+
 def _snake(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
@@ -433,3 +469,6 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_jsonable(one) for one in value]
     return str(value) if isinstance(value, Path) else value
+
+
+_KINDS = {_snake(kind.__name__): kind for kind in Event.__subclasses__()}

@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
-from animatic import catalog, files, media, prepare, wire
+from animatic import catalog, intake, prepare, wire
 from animatic.commission import Commission, Kind
 from animatic.core import Plan
 from animatic.errors import PresetError, WeightsError
@@ -79,11 +79,11 @@ class Desk:
 
     # ------------------------------------------------------------------------------------------------------ commissions
 
-    def commission(self, given: Mapping[str, Any], kind: Kind, image: bytes | None = None) -> Commission:
+    def commission(self, given: Mapping[str, Any], kind: Kind, picture: IO[bytes] | None = None) -> Commission:
         """What is asked for by some fields. Raises AnimaticError."""
         fields = wire.checked(wire.VideoFields if kind == "video" else wire.ImageFields, given)
         preset = self.preset(fields.model)
-        asked = wire.commission(fields, preset, self.upload(image) if image is not None else None)
+        asked = wire.commission(fields, preset, self.upload(picture) if picture is not None else None)
         self._check_hook(asked.webhook)
         return asked
 
@@ -163,14 +163,10 @@ class Desk:
 
     # ---------------------------------------------------------------------------------------------------------- uploads
 
-    def upload(self, data: bytes) -> str:
-        """Keep a picture that a client sent: decoded in full, and encoded anew. Returns its name. Raises ImageError."""
-        with self._decoding:  # One at a time: a picture takes many times its file's bytes.
-            pixels = media.picture(data, "the picture", self._settings.upload_pixels)
-            png = media.png_bytes(pixels)
-        name = f"{hashlib.sha256(png).hexdigest()}.png"
-        files.write(self._uploads / name, png, "--data")  # Also where it is there: it counts as new again.
-        return name
+    def upload(self, picture: IO[bytes]) -> str:
+        """Keep a picture that a client sent; returns its name. Raises ImageError and OutputError."""
+        with self._decoding:  # One at a time: it takes all the memory that is set aside for it.
+            return intake.take(picture, self._uploads, self._settings.upload_pixels)
 
     def sweep(self, older: float) -> None:
         """Remove uploads that no job refers to, and that were made before a time."""

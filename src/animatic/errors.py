@@ -10,7 +10,8 @@ AnimaticError
 ├── WeightsError          weights that are missing, damaged, pickled or of another shape (exit code 3)
 ├── CapacityError         what cannot fit in memory (exit code 4)
 ├── OutputError           a folder cannot be written (exit code 5)
-└── BatchError            some shots of several failed, the others are made (exit code 6)
+├── BatchError            some shots of several failed, the others are made (exit code 6)
+└── ServiceError          a server that does not answer, wants another key, is full or failed (exit code 7)
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ class OutputError(AnimaticError):
 
 class BatchError(AnimaticError):
     exit_code = 6
+
+
+class ServiceError(AnimaticError):
+    exit_code = 7
 
 
 def in_a_line(error: Exception) -> str:

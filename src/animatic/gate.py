@@ -22,6 +22,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+LONGEST = 10
+"""How many times a body may take what it may stand still."""
+LEFT = 499
+"""What the log has as the status of a request whose client went before it was answered."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -48,7 +52,7 @@ class Gate:
             return
         name = secrets.token_hex(8)
         scope.setdefault("state", {})["request"] = name
-        begun, status = time.perf_counter(), 500
+        begun, status = time.perf_counter(), LEFT
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -63,7 +67,12 @@ class Gate:
         except WireError as error:
             await _answer(error, sending)
         else:
-            await self._app(scope, _Body(receive, self._settings).receive, sending)
+            body = _Body(receive, self._settings)
+            try:
+                await self._app(scope, body.receive, sending)
+            except Exception:
+                if not body.left:
+                    raise
         seconds = time.perf_counter() - begun
         log.info("", extra={"fields": {"request": name, "method": scope["method"], "path": scope["path"],
                                        "status": status, "ms": round(seconds * 1000, 1)}})  # fmt: skip
@@ -92,12 +101,16 @@ class _Body:
         self._settings = settings
         self._seen = 0
         self._whole = False
+        self._last = time.monotonic() + LONGEST * settings.body_seconds
+        self.left = False
+        """Whether the client has gone: what goes wrong then is no fault, and nobody is there to be told."""
 
     async def receive(self) -> Message:
         if self._whole:
-            return await self._receive()  # Until the client leaves.
+            return self._noted(await self._receive())  # Until the client leaves.
         try:
-            message = await asyncio.wait_for(self._receive(), self._settings.body_seconds)
+            patience = min(self._settings.body_seconds, self._last - time.monotonic())
+            message = self._noted(await asyncio.wait_for(self._receive(), patience))
         except TimeoutError:
             text = f"nothing came for {self._settings.body_seconds:g} s: send the body faster"
             raise WireError(408, "too_slow", text, connection="close") from None
@@ -105,6 +118,10 @@ class _Body:
         self._whole = not message.get("more_body", False)
         if self._seen > self._settings.body_bytes:
             raise _too_large(self._settings.body_bytes)
+        return message
+
+    def _noted(self, message: Message) -> Message:
+        self.left |= message["type"] == "http.disconnect"
         return message
 
 
@@ -139,11 +156,11 @@ async def _answer(error: WireError, send: Send) -> None:
 
 
 class JsonLines(logging.Formatter):
-    """A log line as JSON, with the fields that are its own."""
+    """A log line as JSON, with the fields that are its own; in ASCII, since a path may hold what moves cursors."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": round(record.created, 3), "level": record.levelname.lower(), "message": record.getMessage(),
                 **getattr(record, "fields", {})}  # fmt: skip
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps({name: value for name, value in line.items() if value != ""}, ensure_ascii=False)
+        return json.dumps({name: value for name, value in line.items() if value != ""})

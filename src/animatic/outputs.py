@@ -111,8 +111,12 @@ class Outputs:
         }
         if self._credential is not None:
             contents |= _signed(contents, self._credential, results)
-        paths = self._write_new(stem(results.shot), contents)
-        return _clip(results.shot, paths, record)
+        return self.keep(results.shot, contents, record)
+
+    def keep(self, shot: Shot, contents: Mapping[str, bytes | Path], record: Mapping[str, Any]) -> Clip:
+        """Write the five files of a clip as they are, by their fields in `Clip`. Raises OutputError."""
+        paths = self._write_new(stem(shot), contents)
+        return _clip(shot, paths, record)
 
     def _write_new(self, stem: str, contents: Mapping[str, bytes | Path]) -> dict[str, Path]:
         for name in free(stem):

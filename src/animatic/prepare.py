@@ -44,6 +44,7 @@ class Wish:
     seed         of the first take; each further take counts one up, so that each can be made again alone
     options      by dotted names, such as {"video.num_inference_steps": 30}; they override the preset's
     caption      skips the chat model; `image`, a file, skips the image model
+    content      SHA-256 of that file, where it is known to be a picture and whole; else it is read to see
     stills       draws so many candidates of the still, of which one is chosen
     pick         which: a number from 1 on, which alone is drawn then; "best", by `scorer`; None: somebody is asked
     scorer       how the best is found (scorer.py)
@@ -61,6 +62,7 @@ class Wish:
     options: Mapping[str, Any] = field(default_factory=dict)
     caption: str | None = None
     image: str | Path | None = None
+    content: str = ""
     stills: int = 1
     pick: int | str | None = None
     scorer: str = "plain"
@@ -282,7 +284,7 @@ class _Resolver:
         prompt = _plain(wish.prompt, "prompt", PROMPT_LIMIT)
         caption = None if wish.caption is None else _plain(wish.caption, "caption", CAPTION_LIMIT)
         still = None if wish.image is None else Path(wish.image)
-        content = _content(still) if still is not None else ""
+        content = wish.content or _content(still) if still is not None else ""
         if wish.takes < 1 or not 0 <= wish.seed <= 2**63 - wish.takes:
             raise OptionError(f"--seed {wish.seed} with --takes {wish.takes}: the seed is from 0 to 2^63, takes from 1")
         options = self._options(wish, still is not None)

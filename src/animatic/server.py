@@ -10,12 +10,13 @@ import base64
 import contextlib
 import json
 import logging
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import IO, Annotated, Any, Literal, cast
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -270,6 +271,7 @@ async def _own(request: Request, name: str, caller: Asking, kind: Kind = "video"
 
 
 Own = Annotated[Job, Depends(_own)]
+Token = Annotated[str | None, Header(alias="idempotency-key", max_length=200)]
 
 
 async def _taking(request: Request) -> None:
@@ -281,29 +283,38 @@ async def _taking(request: Request) -> None:
 Taking = Depends(_taking)
 
 
-async def _fields(request: Request) -> tuple[dict[str, Any], bytes | None]:
+@contextlib.asynccontextmanager
+async def _fields(request: Request) -> AsyncIterator[tuple[dict[str, Any], IO[bytes] | None]]:
     """A body's fields, and the picture in it. Raises WireError and starlette's HTTPException."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         given = _json(await request.body())
         sent = given.pop("input_reference", None)
-        return given, None if sent is None else reference(sent)
-    if kind not in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        with tempfile.TemporaryFile() as picture:
+            if sent is not None:
+                picture.write(reference(sent))
+            yield _sound(given), None if sent is None else picture
+    elif kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        service: Service = request.app.state.service
+        async with request.form(max_files=1, max_fields=FIELDS, max_part_size=service.settings.body_bytes) as form:
+            yield _of_form(form.multi_items())
+    else:
         raise WireError(415, "unsupported_media_type", "send application/json or multipart/form-data")
-    service: Service = request.app.state.service
-    async with request.form(max_files=1, max_fields=FIELDS, max_part_size=service.settings.body_bytes) as form:
-        fields: dict[str, Any] = {}
-        picture = None
-        for name, value in form.multi_items():
-            if name in fields:
-                raise WireError(400, "invalid_field", f"{name[:100]!r} is there twice", name[:100])
-            if not isinstance(value, UploadFile):
-                fields[name] = value
-            elif name == "input_reference":
-                picture = await value.read()
-            else:
-                raise WireError(400, "invalid_field", f"{name[:100]!r} is no file", name[:100])
-        return _sound(fields), picture
+
+
+def _of_form(items: Sequence[tuple[str, UploadFile | str]]) -> tuple[dict[str, Any], IO[bytes] | None]:
+    fields: dict[str, Any] = {}
+    picture = None
+    for name, value in items:
+        if name in fields:
+            raise WireError(400, "invalid_field", f"{name[:100]!r} is there twice", name[:100])
+        if not isinstance(value, UploadFile):
+            fields[name] = value
+        elif name == "input_reference":
+            picture = value.file
+        else:
+            raise WireError(400, "invalid_field", f"{name[:100]!r} is no file", name[:100])
+    return _sound(fields), picture
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -313,7 +324,7 @@ def _json(body: bytes) -> dict[str, Any]:
         raise WireError(400, "invalid_body", "the body is no JSON") from None
     if not isinstance(given, dict):
         raise WireError(400, "invalid_body", "the body is to be a JSON object")
-    return _sound(given)
+    return given
 
 
 def _sound(given: dict[str, Any]) -> dict[str, Any]:
@@ -328,8 +339,10 @@ def _sound(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body(model: type[Any], form: bool = False) -> dict[str, Any]:
-    """How a body that `_fields` reads stands in the OpenAPI document."""
-    schema = model.model_json_schema()
+    """How a body that `_fields` reads stands in the OpenAPI document: whole, with every option and no others."""
+    schema = {**model.model_json_schema(), "additionalProperties": False}
+    schema.pop("$defs", None)  # Of the fields besides, which are the options; nobody could find it from here.
+    schema = _with(schema, wire.options(model))
     picture = {"image_url": {"type": "string", "description": "A data:image/...;base64, URL."}}
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if form:
@@ -340,6 +353,12 @@ def _body(model: type[Any], form: bool = False) -> dict[str, Any]:
             "multipart/form-data": {"schema": _with(schema, as_form)},
         }
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _field(name: str, **kind: Any) -> dict[str, Any]:
+    """How a body of one field stands there."""
+    schema = {"type": "object", "required": [name], "properties": {name: kind}}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def _with(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -393,54 +412,54 @@ def _making(made: FastAPI, service: Service) -> None:
     async def create(
         request: Request,
         caller: Asking,
-        token: Annotated[str | None, Header(alias="idempotency-key", max_length=200)] = None,
+        token: Token = None,
     ) -> Video:
-        given, picture = await _fields(request)
+        async with _fields(request) as (given, picture):
 
-        def place() -> Job:
-            return service.place(service.desk.commission(given, "video", picture), caller, token)
+            def place() -> Job:
+                return service.place(service.desk.commission(given, "video", picture), caller, token)
 
-        return service.video(await run_in_threadpool(place))
+            return service.video(await run_in_threadpool(place))
 
     @made.post("/v1/videos/plan", tags=["videos"], responses=ERRORS, openapi_extra=_body(VideoFields, form=True),
                summary="What a video would take; queues nothing.")  # fmt: skip
     async def plan(request: Request, _: Asking) -> dict[str, Any]:
-        given, picture = await _fields(request)
-        look = await run_in_threadpool(lambda: service.desk.plan(service.desk.commission(given, "video", picture)))
-        return look.as_dict()
+        async with _fields(request) as (given, picture):
+            look = await run_in_threadpool(lambda: service.desk.plan(service.desk.commission(given, "video", picture)))
+            return look.as_dict()
 
     @made.post("/v1/videos/{name}/remix", tags=["videos"], dependencies=[Taking], responses=ERRORS,
                openapi_extra=_body(VideoFields), summary="The same shot, but for some fields.")  # fmt: skip
-    async def remix(request: Request, job: Own, caller: Asking) -> Video:
-        given, picture = await _fields(request)
-        if picture is not None:
-            raise WireError(400, "invalid_field", "a remix keeps its still: create another video", "input_reference")
-        return service.video(await run_in_threadpool(lambda: service.place(service.desk.remixed(job, given), caller)))
+    async def remix(request: Request, job: Own, caller: Asking, token: Token = None) -> Video:
+        async with _fields(request) as (given, picture):
+            if picture is not None:
+                raise WireError(
+                    400, "invalid_field", "a remix keeps its still: create another video", "input_reference"
+                )
+        return service.video(
+            await run_in_threadpool(lambda: service.place(service.desk.remixed(job, given), caller, token))
+        )
 
 
 def _steering(made: FastAPI, service: Service) -> None:
-    text: dict[str, Any] = {"type": "object", "required": ["caption"], "properties": {"caption": {"type": "string"}}}
-    number: dict[str, Any] = {"type": "object", "required": ["still"], "properties": {"still": {"type": "integer"}}}
-
-    def body(schema: dict[str, Any]) -> dict[str, Any]:
-        return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
     def now(job: Job) -> Video:
         return service.video(service.jobs.get(job.id) or job)
 
-    @made.post("/v1/videos/{name}/caption", tags=["steering"], responses=ERRORS, openapi_extra=body(text),
+    @made.post("/v1/videos/{name}/caption", tags=["steering"], responses=ERRORS,
+               openapi_extra=_field("caption", type="string", minLength=1),
                summary="Go on with this paragraph, from wherever it stands.")  # fmt: skip
     async def caption(request: Request, job: Own) -> Video:
-        given = _json(await request.body()).get("caption")
+        given = _sound(_json(await request.body())).get("caption")
         if not isinstance(given, str):
             raise WireError(400, "invalid_field", "caption: give the paragraph", "caption")
         await run_in_threadpool(service.desk.recaption, job, given)
         return now(job)
 
-    @made.post("/v1/videos/{name}/still", tags=["steering"], responses=ERRORS, openapi_extra=body(number),
+    @made.post("/v1/videos/{name}/still", tags=["steering"], responses=ERRORS,
+               openapi_extra=_field("still", type="integer", minimum=1),
                summary="Choose the still that is filmed.")  # fmt: skip
     async def still(request: Request, job: Own) -> Video:
-        given = _json(await request.body()).get("still")
+        given = _sound(_json(await request.body())).get("still")
         if not isinstance(given, int) or isinstance(given, bool):
             raise WireError(400, "invalid_field", "still: give its number", "still")
         await run_in_threadpool(service.desk.pick, job, given)
@@ -605,7 +624,8 @@ def _images(made: FastAPI, service: Service) -> None:
     @made.post("/v1/images/generations", tags=["images"], dependencies=[Taking], responses=ERRORS,
                openapi_extra=_body(wire.ImageFields), summary="Stills; waits until they are drawn.")  # fmt: skip
     async def generate(request: Request, caller: Asking) -> dict[str, Any]:
-        given, _ = await _fields(request)
+        async with _fields(request) as (given, _):
+            pass
         job = await run_in_threadpool(lambda: service.place(service.desk.commission(given, "image"), caller))
         done = await _waited(service, request, job)
         images = await run_in_threadpool(_pictures, service, done)
@@ -660,9 +680,10 @@ def _sessions(made: FastAPI, service: Service) -> None:
             return {"keys": needed, "signed_in": False}
         return {"keys": needed, "signed_in": True}
 
-    @made.post("/session", tags=["page"], responses=ERRORS, summary="Give a key, and get a cookie.")
+    @made.post("/session", tags=["page"], responses=ERRORS, openapi_extra=_field("key", type="string"),
+               summary="Give a key, and get a cookie.")  # fmt: skip
     async def enter(request: Request, response: Response) -> dict[str, bool]:
-        sent = _json(await request.body()).get("key")
+        sent = _sound(_json(await request.body())).get("key")
         key = await run_in_threadpool(service.keys.holder, sent) if isinstance(sent, str) else None
         if key is None:
             raise _unknown("nobody has this key")

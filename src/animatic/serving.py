@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from filelock import FileLock, Timeout
@@ -78,6 +79,7 @@ async def _serve(settings: Settings, door: socket.socket) -> None:
         ),
     )
     serving = asyncio.create_task(one.serve([door]))
+    sweeping = asyncio.create_task(_let_go(one, settings.body_seconds))
     waiting = asyncio.create_task(ending.wait())
     await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():
@@ -85,6 +87,23 @@ async def _serve(settings: Settings, door: socket.socket) -> None:
         one.should_exit = True
     waiting.cancel()
     await serving
+    sweeping.cancel()
+
+
+async def _let_go(one: uvicorn.Server, patience: float) -> None:
+    """Close the connections on which nothing has been asked for so many seconds, or a little longer.
+
+    For the rest of a request's head uvicorn itself waits without end: a thousand such clients, and no other gets in.
+    """
+    before: dict[Any, Any] = {}
+    while True:
+        await asyncio.sleep(patience)
+        all_: list[Any] = list(one.server_state.connections)
+        idle = {each: each.cycle for each in all_ if each.cycle is None or each.cycle.response_complete}
+        for each, cycle in idle.items():
+            if each in before and before[each] is cycle:
+                each.transport.close()
+        before = idle
 
 
 class _Server(uvicorn.Server):
@@ -108,7 +127,7 @@ class _Server(uvicorn.Server):
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for name in ("animatic", "uvicorn.error"):
+    for name in ("animatic", "uvicorn.error", "python_multipart"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO if name == "animatic" else logging.WARNING)

@@ -70,7 +70,7 @@ class Settings(BaseModel):
     root_path: str = ""
     webhooks: Names = ()
     webhook_secret: SecretStr | None = None
-    body_bytes: Bytes = Field(32 << 20, ge=1024)
+    body_bytes: Bytes = Field(16 << 20, ge=1024)
     body_seconds: float = Field(30.0, gt=0)
     upload_pixels: int = Field(16_000_000, ge=1)
     max_pixels: int = Field(2_100_000, ge=1)

@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from animatic.commission import Commission
+from animatic.core import STAGES
 from animatic.errors import AnimaticError, CapacityError, GeometryError, ImageError, PromptError
 from animatic.geometry import parse_size
 from animatic.jobs import Job
-from animatic.options import NAMES, resolve
+from animatic.options import NAMES, OPTIONS, resolve
 from animatic.spec import Preset
 
 FLAT = {
@@ -121,6 +122,15 @@ class ImageFields(_Fields):
     output_format: Literal["png"] = "png"
     quality: str | None = Field(None, max_length=20, description="Taken and without effect.")
     user: str | None = Field(None, max_length=200, description="Taken and without effect.")
+
+
+def options(kind: type[_Fields]) -> dict[str, Any]:
+    """The JSON schema of each option by its dotted name. What it is if it is not given, the preset says."""
+    stages = STAGES if kind is VideoFields else ("refine", "image")
+    schemas = {f"{stage}.{name}": schema for stage in stages
+               for name, schema in OPTIONS[stage].model_json_schema()["properties"].items()}  # fmt: skip
+    return {name: {key: one for key, one in schema.items() if key not in ("default", "title")}
+            for name, schema in schemas.items()}  # fmt: skip
 
 
 def checked(kind: type[_Fields], given: Mapping[str, Any]) -> Any:
