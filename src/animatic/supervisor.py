@@ -138,10 +138,10 @@ class Supervisor:
     def _config(self, seat: Seat) -> Config:
         one = self._settings
         config = Config(
-            seat.name, one.data, one.store, one.storage, one.memory, one.host_memory, 1, one.group, one.idle
+            seat.name, one.data, one.store, one.storage, one.memory, one.host_memory, group=one.group, idle=one.idle
         )
         alike = sum(other.visible == seat.visible for other in self._seats)
-        return replace(config, share=alike, parent=os.getpid(), arenas=self._arenas)
+        return replace(config, share=alike, host_share=self.count, parent=os.getpid(), arenas=self._arenas)
 
 
 def _sweep() -> None:

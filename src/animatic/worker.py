@@ -54,7 +54,7 @@ class Config:
     name     of its device: "cuda:0", "cpu"
     data     the folder of the jobs; store: that of the artifacts; storage: where clips are kept, if not in `data`
     memory, host_memory  bytes that its models may take; None: what is free when it starts
-    share    of what is free, one part in so many is its own
+    share    of its device's free memory, one part in so many is its own; host_share: of main memory
     group    the most shots that are made together
     idle     seconds without a job after which weights are dropped
     parent   the process without which nobody wants this one; 0: it ends by signals alone
@@ -68,6 +68,7 @@ class Config:
     memory: int | None = None
     host_memory: int | None = None
     share: int = 1
+    host_share: int = 1
     group: int = 8
     idle: float = 600.0
     parent: int = 0
@@ -386,10 +387,12 @@ def _png(preview: Any) -> bytes:
 
 def _footing(config: Config) -> Footing:
     """What this worker may use: what it was granted, else its part of what is free now."""
-    memory = config.memory
+    here, memory, host = machine.probe(), config.memory, config.host_memory
     if memory is None and config.share > 1:
-        memory = machine.probe().device_budget // config.share
-    return prepare.footing(memory, config.host_memory)
+        memory = here.device_budget // config.share
+    if host is None and config.host_share > 1:
+        host = here.host_budget // config.host_share
+    return prepare.footing(memory, host)
 
 
 # ---------------------------------------------------------------------------------------------------------- the process
