@@ -28,7 +28,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from animatic import wire
-from animatic.commission import Commission, Kind
+from animatic.commission import Commission
 from animatic.desk import Caller, Desk, reference
 from animatic.errors import AnimaticError, OutputError
 from animatic.feed import Feed
@@ -261,12 +261,12 @@ def _unknown(text: str) -> WireError:
 Asking = Annotated[Caller, Depends(_caller)]
 
 
-async def _own(request: Request, name: str, caller: Asking, kind: Kind = "video") -> Job:
-    """A job of the caller's own. Raises WireError."""
+async def _own(request: Request, name: str, caller: Asking) -> Job:
+    """A video of the caller's own. Raises WireError."""
     service: Service = request.app.state.service
     job = service.jobs.get(name, caller.id)
-    if job is None or job.kind != kind:
-        raise WireError(404, f"{kind}_not_found", f"there is no {kind} {name[:100]!r}")
+    if job is None or job.kind != "video":
+        raise WireError(404, "video_not_found", f"there is no video {name[:100]!r}")
     return job
 
 

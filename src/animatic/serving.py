@@ -38,17 +38,23 @@ def serve(settings: Settings) -> None:
         raise OutputError(
             f"{settings.data} is served already: one server a folder, or choose another with --data"
         ) from None
-    with lock, _listening(settings) as door:
+    with lock, listening(settings) as door:
         _log_to_stderr()
         asyncio.run(_serve(settings, door))
 
 
-def _listening(settings: Settings) -> socket.socket:
+def listening(settings: Settings) -> socket.socket:
     """Raises OptionError."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # By its name: asyncio sends small answers at once (TCP_NODELAY) only on sockets that say they are TCP's.
+    door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind((settings.host, settings.port))
+        door.listen(BACKLOG)
+        return door
     except OSError as error:
+        door.close()
         reason = str(error.strerror or error).partition(" (")[0].lower()
         raise OptionError(f"--host {settings.host} --port {settings.port}: {reason}: choose others") from None
 
