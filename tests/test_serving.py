@@ -19,10 +19,9 @@ def test_answers_are_sent_at_once() -> None:
             assert taken.proto == socket.IPPROTO_TCP
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
-def test_an_address_that_is_not_ours_is_told(host: str) -> None:
-    with pytest.raises(OptionError, match=f"--host {host} --port 0: .*: choose others"):
-        listening(Settings(host=host, port=0))
+def test_an_address_that_is_not_ours_is_told() -> None:
+    with pytest.raises(OptionError, match=r"--host 192\.0\.2\.1 --port 0: .*: choose others"):
+        listening(Settings(host="192.0.2.1", port=0))
 
 
 def test_a_taken_port_is_told() -> None:
