@@ -22,10 +22,10 @@ def table(videos: Sequence[Video]) -> RenderableType:
     if not videos:
         return Text('no videos yet: animatic make "a red boat sails" --at URL makes one', QUIET)
     now = time.time()
-    lines = Table(box=None, header_style=QUIET, padding=(0, 2, 0, 0))
+    lines = Table(box=None, header_style=QUIET, padding=(0, 2, 0, 0), expand=True)
     for column in ("video", "status", "", "age"):
         lines.add_column(column, no_wrap=True)
-    lines.add_column("prompt", no_wrap=True, overflow="ellipsis")
+    lines.add_column("prompt", no_wrap=True, overflow="ellipsis", ratio=1)  # Gets what the others leave.
     for video in videos:
         lines.add_row(video.id, _status(video), _progress(video), _age(video, now), Text(video.prompt or ""))
     return lines
