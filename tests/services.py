@@ -17,6 +17,7 @@ import httpx2
 from starlette.testclient import TestClient
 
 from animatic import server
+from animatic.service import Service
 from animatic.settings import Settings
 
 FEW = {"image.num_inference_steps": 2, "video.num_inference_steps": 2}
@@ -25,7 +26,7 @@ PATIENCE = 90.0
 
 
 @contextlib.contextmanager
-def desk_alone(folder: Path, **more: Any) -> Iterator[tuple[TestClient, server.Service]]:
+def desk_alone(folder: Path, **more: Any) -> Iterator[tuple[TestClient, Service]]:
     """The HTTP side in this process; nobody works on the jobs."""
     settings = Settings(**{"data": folder / "data", "store": folder / "store", "devices": (), **more})
     app = server.app(settings)

@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from animatic import server
+from animatic import videos
 from animatic.jobs import Job
 from animatic.options import NAMES
+from animatic.service import Service
 from tests.services import desk_alone
 
-Both = tuple[TestClient, server.Service]
+Both = tuple[TestClient, Service]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def client(both: Both) -> TestClient:
 
 
 @pytest.fixture
-def service(both: Both) -> server.Service:
+def service(both: Both) -> Service:
     return both[1]
 
 
@@ -58,14 +59,14 @@ def picture(width: int = 144, height: int = 96, kind: str = "PNG") -> bytes:
     return file.getvalue()
 
 
-def finished(service: server.Service, video: dict[str, Any]) -> Job:
+def finished(service: Service, video: dict[str, Any]) -> Job:
     """As a worker would leave it."""
     taken = service.jobs.claim("test", lambda _: 64)
     for job in taken:
         service.jobs.settle("test", job.number, "completed", {**job.state, "progress": 100})
     folder = service.settings.data / "videos" / video["id"]
     folder.mkdir(parents=True)
-    for name, _ in server.CONTENT.values():
+    for name, _ in videos.CONTENT.values():
         (folder / name).write_bytes(b"0123456789")
     (folder / "record.json").write_text("{}")
     job = service.jobs.get(video["id"])
@@ -92,7 +93,7 @@ def test_forms_are_as_good_as_json(client: TestClient) -> None:
     assert client.post("/v1/videos", data={"prompt": "x"}).status_code == 200
 
 
-def test_an_upload_is_encoded_anew_and_kept_under_our_name(client: TestClient, service: server.Service) -> None:
+def test_an_upload_is_encoded_anew_and_kept_under_our_name(client: TestClient, service: Service) -> None:
     sent = picture(160, 96, "JPEG")
     answer = client.post(
         "/v1/videos", data={"prompt": "a red boat"}, files={"input_reference": ("../../evil.sh", sent)}
@@ -127,7 +128,7 @@ def test_an_upload_is_encoded_anew_and_kept_under_our_name(client: TestClient, s
     ],
 )
 def test_what_cannot_be_made_is_refused_before_it_is_queued(
-    client: TestClient, service: server.Service, fields: dict[str, Any], status: int, code: str, param: str
+    client: TestClient, service: Service, fields: dict[str, Any], status: int, code: str, param: str
 ) -> None:
     before = sum(service.jobs.counts().values())
     refused(client.post("/v1/videos", json={"prompt": "a red boat", **fields}), status, code, param)
@@ -166,7 +167,7 @@ def test_an_idempotency_key_makes_one_job(client: TestClient) -> None:
     assert answer.headers["x-should-retry"] == "false"
 
 
-def test_a_plan_is_told_and_nothing_queued(client: TestClient, service: server.Service) -> None:
+def test_a_plan_is_told_and_nothing_queued(client: TestClient, service: Service) -> None:
     before = sum(service.jobs.counts().values())
     plan = client.post("/v1/videos/plan", json={"prompt": "a red boat"}).json()
     assert plan["preset"] == "pocket" and plan["seconds"] > 0 and plan["phases"]
@@ -216,11 +217,11 @@ def test_pages_go_through_all_videos_both_ways(tmp_path: Path, monkeypatch: pyte
         assert [client.get(f"/v1/videos/{name}").json()["position"] for name in ids] == [1, 2, 3, 4, 5]
 
 
-def test_files_are_there_when_the_video_is(client: TestClient, service: server.Service) -> None:
+def test_files_are_there_when_the_video_is(client: TestClient, service: Service) -> None:
     video = create(client)
     refused(client.get(f"/v1/videos/{video['id']}/content"), 400, "not_ready")
     finished(service, video)
-    for variant, (_, kind) in server.CONTENT.items():
+    for variant, (_, kind) in videos.CONTENT.items():
         answer = client.get(f"/v1/videos/{video['id']}/content", params={"variant": variant})
         assert (answer.content, answer.headers["content-type"]) == (b"0123456789", kind)
     part = client.get(f"/v1/videos/{video['id']}/content", headers={"range": "bytes=2-4"})
@@ -240,7 +241,7 @@ def test_files_elsewhere_have_ranges_too(tmp_path: Path, asked: str, got: bytes 
         assert answer.content == (got or b"0123456789") and answer.status_code == (206 if got else 200)
 
 
-def test_a_deleted_video_is_gone_with_its_files(client: TestClient, service: server.Service) -> None:
+def test_a_deleted_video_is_gone_with_its_files(client: TestClient, service: Service) -> None:
     video = create(client)
     finished(service, video)
     answer = client.delete(f"/v1/videos/{video['id']}")
@@ -257,7 +258,7 @@ def test_unknown_names_and_paths_have_the_same_shape(client: TestClient) -> None
     refused(client.get("/v1/models/none"), 404, "model_not_found", "model")
 
 
-def test_what_is_watched_is_told(client: TestClient, service: server.Service) -> None:
+def test_what_is_watched_is_told(client: TestClient, service: Service) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").status_code == 503, "nobody works here"
     service.jobs.beat("cpu", 1, {"state": "idle", "device_bytes": 5, "loaded_bytes": 7, "hits": 1, "jobs": 2,

@@ -16,6 +16,7 @@ from animatic import files, server
 from animatic.errors import OptionError, OutputError
 from animatic.gate import JsonLines
 from animatic.keys import Keys
+from animatic.service import Service
 from animatic.settings import Settings
 
 BACKLOG = 2048
@@ -61,7 +62,7 @@ def listening(settings: Settings) -> socket.socket:
 
 async def _serve(settings: Settings, door: socket.socket) -> None:
     app = server.app(settings)
-    service: server.Service = app.state.service
+    service: Service = app.state.service
     loop, ending = asyncio.get_running_loop(), asyncio.Event()
 
     def end() -> None:
