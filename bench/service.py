@@ -16,7 +16,6 @@ import os
 import random
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,55 +27,12 @@ from typing import Any
 import httpx2
 
 from bench import report
+from tests.services import FEW, Served, served
 
-FEW = {"image.num_inference_steps": 2, "video.num_inference_steps": 2}
 RAMP = 5.0
 """Seconds within which the clients come."""
 P99_GOAL, MEMORY_GOAL = 0.050, 150 * 2**20
 PROMPTS = ("a red boat sails", "a white cat jumps in a meadow", "a green bird at night", "a blue car in a city")
-
-
-@dataclass
-class Service:
-    """`animatic serve` as its own processes, which can be killed and started again."""
-
-    folder: Path
-    port: int = 0
-    process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "animatic", "serve", "--port", str(self.port), "--data",
-                   str(self.folder / "data"), "--store", str(self.folder / "store")]  # fmt: skip
-        with (self.folder / "log").open("a") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if "serving at" not in line:
-            raise RuntimeError((self.folder / "log").read_text()[-2000:])
-        self.port = int(line.rpartition(":")[2])
-
-    def kill(self) -> None:
-        assert self.process is not None and self.process.stdout is not None
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-    def worker(self) -> int | None:
-        assert self.process is not None
-        try:
-            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-            return next(int(one) for one in children if "animatic.worker" in Path(f"/proc/{one}/cmdline").read_text())
-        except (OSError, StopIteration):
-            return None
-
-    def memory(self) -> int:
-        """Bytes that the HTTP process has resident."""
-        assert self.process is not None
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
 
 @dataclass
@@ -106,7 +62,7 @@ async def listens(client: httpx2.AsyncClient, name: str, load: Load, number: int
             load.heard += line.startswith("event:")
 
 
-async def crowd(service: Service, ids: list[str], clients: int, seconds: float) -> Load:
+async def crowd(service: Served, ids: list[str], clients: int, seconds: float) -> Load:
     """Half of the clients poll, each once a second; half listen to a job each, those of the first jobs among them."""
     load = Load()
     limits = httpx2.Limits(max_connections=clients + 8, max_keepalive_connections=clients + 8)
@@ -130,18 +86,13 @@ def wishes(count: int, seed: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def crowded(folder: Path, jobs: int, clients: int, seconds: float) -> dict[str, Any]:
-    service = Service(folder)
-    service.start()
-    try:
-        with httpx2.Client(base_url=service.url, timeout=60, trust_env=False) as client:
-            empty = service.memory()
-            begun = time.perf_counter()
-            ids = [client.post("/v1/videos", json=wish).json()["id"] for wish in wishes(jobs)]
-            creating = time.perf_counter() - begun
-            load = asyncio.run(crowd(service, ids, clients, seconds))
-            made = sum(video["status"] == "completed" for video in listed(client))
-    finally:
-        service.kill()
+    with served(folder) as service, service.client() as client:
+        empty = service.memory()
+        begun = time.perf_counter()
+        ids = [client.post("/v1/videos", json=wish).json()["id"] for wish in wishes(jobs)]
+        creating = time.perf_counter() - begun
+        load = asyncio.run(crowd(service, ids, clients, seconds))
+        made = sum(video["status"] == "completed" for video in listed(client))
     times = sorted(load.retrieves)
     third = len(load.memory) // 3
     return {
@@ -181,30 +132,28 @@ def listed(client: httpx2.Client) -> Iterator[dict[str, Any]]:
 def killed(folder: Path, jobs: int, kills: int, seed: int) -> dict[str, Any]:
     """Jobs are created and made while processes die; then all are waited for."""
     chance = random.Random(seed)
-    service = Service(folder)
-    service.start()
     ids: list[str] = []
     begun = time.perf_counter()
     victims = {"server": 0, "worker": 0}
     coming = wishes(jobs, seed=10_000)
-    while sum(victims.values()) < kills:
-        _create_some(service, ids, coming, chance.randint(1, 4))
-        time.sleep(chance.uniform(0.3, 9.0))
-        if chance.random() < 0.5 and (pid := service.worker()) is not None:
-            os.kill(pid, signal.SIGKILL)
-            victims["worker"] += 1
-        else:
-            service.kill()
-            victims["server"] += 1
-            service.start()
-    _create_some(service, ids, coming, jobs)
-    with httpx2.Client(base_url=service.url, timeout=60, trust_env=False) as client:
-        while any(video["status"] in ("queued", "in_progress") for video in listed(client)):
-            time.sleep(1.0)
-        videos = list(listed(client))
-        whole = sum(client.get(f"/v1/videos/{one['id']}/content").content[4:8] == b"ftyp"
-                    for one in videos if one["status"] == "completed")  # fmt: skip
-    service.kill()
+    with served(folder) as service:
+        while sum(victims.values()) < kills:
+            _create_some(service, ids, coming, chance.randint(1, 4))
+            time.sleep(chance.uniform(0.3, 9.0))
+            if chance.random() < 0.5 and (pids := service.workers()):
+                os.kill(pids[0], signal.SIGKILL)
+                victims["worker"] += 1
+            else:
+                service.stop()
+                service.start()
+                victims["server"] += 1
+        _create_some(service, ids, coming, jobs)
+        with service.client() as client:
+            while any(video["status"] in ("queued", "in_progress") for video in listed(client)):
+                time.sleep(1.0)
+            videos = list(listed(client))
+            whole = sum(client.get(f"/v1/videos/{one['id']}/content").content[4:8] == b"ftyp"
+                        for one in videos if one["status"] == "completed")  # fmt: skip
     return {
         "jobs": len(ids),
         "kills": victims,
@@ -217,8 +166,8 @@ def killed(folder: Path, jobs: int, kills: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _create_some(service: Service, ids: list[str], coming: Iterator[dict[str, Any]], count: int) -> None:
-    with httpx2.Client(base_url=service.url, timeout=60, trust_env=False) as client:
+def _create_some(service: Served, ids: list[str], coming: Iterator[dict[str, Any]], count: int) -> None:
+    with service.client() as client:
         for _ in range(count):
             if (wish := next(coming, None)) is not None:
                 ids.append(client.post("/v1/videos", json=wish).json()["id"])

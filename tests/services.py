@@ -67,6 +67,18 @@ class Served:
         self.process.stdout.close()
         return status
 
+    def workers(self) -> list[int]:
+        """The processes of its workers that are there now."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(one) for one in children if "animatic.worker" in Path(f"/proc/{one}/cmdline").read_text()]
+
+    def memory(self) -> int:
+        """Bytes that the HTTP process has resident."""
+        assert self.process is not None
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
     def client(self, **more: Any) -> httpx2.Client:
         return httpx2.Client(base_url=self.url, timeout=PATIENCE, trust_env=False, **more)
 

@@ -18,7 +18,7 @@ def run(tmp_path: Path, what: Callable[[Jobs, Feed, Job], Awaitable[None]]) -> N
     async def main() -> None:
         jobs = Jobs(tmp_path)
         job = jobs.add("ann", Commission("a red boat", "pocket"), {})
-        jobs.claim("cpu", lambda _: 1)
+        jobs.claim("cpu", {})
         feed = Feed(jobs)
         task = asyncio.create_task(feed.run())
         async with asyncio.timeout(20):

@@ -19,12 +19,8 @@ def asked(prompt: str = "a red boat", **more: Any) -> Commission:
     return Commission(prompt, "pocket", **more)
 
 
-def together(_: str) -> int:
-    return 8
-
-
-def alone(_: str) -> int:
-    return 1
+TOGETHER = {"pocket/file": 8, "pocket/image": 8}
+ALONE: dict[str, int] = {}
 
 
 @pytest.fixture
@@ -33,7 +29,7 @@ def jobs(tmp_path: Path) -> Jobs:
 
 
 def claimed(jobs: Jobs, worker: str = "cpu") -> Job:
-    (job,) = jobs.claim(worker, alone)
+    (job,) = jobs.claim(worker, ALONE)
     return job
 
 
@@ -78,19 +74,21 @@ def test_an_idempotency_key_gives_the_same_job_and_never_another_body(jobs: Jobs
 
 def test_a_claimed_job_is_nobody_elses(jobs: Jobs, tmp_path: Path) -> None:
     job = jobs.add("ann", asked(), {})
+    assert jobs.claimable() == {"pocket/file"}
     assert claimed(jobs).id == job.id
-    assert Jobs(tmp_path).claim("other", together) == []
+    assert jobs.claimable() == set()
+    assert Jobs(tmp_path).claim("other", TOGETHER) == []
 
 
 def test_jobs_of_the_same_models_are_claimed_together(jobs: Jobs) -> None:
     ids = [jobs.add("ann", one, {}).id for one in (asked("1"), asked("2", stills=4), asked("3"))]
-    assert [job.id for job in jobs.claim("cpu", together)] == [ids[0], ids[2]]
-    assert [job.id for job in jobs.claim("cpu", together)] == [ids[1]]
+    assert [job.id for job in jobs.claim("cpu", TOGETHER)] == [ids[0], ids[2]]
+    assert [job.id for job in jobs.claim("cpu", TOGETHER)] == [ids[1]]
 
 
 def _claim_all(folder: str, worker: str) -> list[str]:
     jobs, mine = Jobs(Path(folder)), []
-    while group := jobs.claim(worker, alone):
+    while group := jobs.claim(worker, ALONE):
         for job in group:
             mine.append(job.id)
             jobs.settle(worker, job.number, "completed", {})
@@ -120,9 +118,10 @@ def test_a_dead_workers_jobs_wait_again_and_keep_what_is_known(jobs: Jobs) -> No
 def test_a_lease_that_ran_out_frees_the_job(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs.add("ann", asked(), {})
     job = claimed(jobs)
-    assert jobs.claim("other", alone) == []
+    assert jobs.claim("other", ALONE) == []
     now = module.time.time()
     monkeypatch.setattr(module.time, "time", lambda: now + module.LEASE + 1)
+    assert jobs.claimable() == {"pocket/file"}
     assert claimed(jobs, "other").id == job.id
     # The late one's word counts no more.
     assert jobs.settle("cpu", job.number, "completed", {}) == ""
@@ -136,7 +135,7 @@ def test_a_heartbeat_keeps_the_lease(jobs: Jobs, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module.time, "time", lambda: now + module.LEASE - 1)
     jobs.beat("cpu", 1, {})
     monkeypatch.setattr(module.time, "time", lambda: now + module.LEASE + 1)
-    assert jobs.claim("other", alone) == []
+    assert jobs.claim("other", ALONE) == []
 
 
 def test_a_job_that_kills_its_worker_again_and_again_fails(jobs: Jobs) -> None:
@@ -165,7 +164,7 @@ def test_a_waiting_job_is_cancelled_at_once(jobs: Jobs) -> None:
     jobs.cancel(job.id)
     now = jobs.get(job.id)
     assert now is not None and now.status == "failed" and now.state["error"]["code"] == "cancelled" and now.finished
-    assert jobs.claim("cpu", alone) == []
+    assert jobs.claim("cpu", ALONE) == []
 
 
 def test_a_running_job_is_cancelled_by_its_worker_whatever_it_did_last(jobs: Jobs) -> None:
@@ -202,7 +201,7 @@ def test_a_chosen_still_goes_on_with_the_stills_there(jobs: Jobs) -> None:
     job = jobs.add("ann", asked(stills=3), {})
     claimed(jobs)
     jobs.settle("cpu", job.number, "in_progress", {"stills": 3}, waiting="still")
-    assert jobs.claim("cpu", alone) == [], "it holds no device while somebody is asked"
+    assert jobs.claim("cpu", ALONE) == [], "it holds no device while somebody is asked"
     jobs.change(job.id, asked(stills=3, pick=2), anew=False)
     again = claimed(jobs)
     assert again.commission.goal == "file" and again.state["stills"] == 3

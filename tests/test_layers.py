@@ -17,8 +17,8 @@ PACKAGE = Path(animatic.__file__).parent
 FLOORS = (
     ("blocks", "core", "errors", "holds", "live", "lockstep", "prose", "thumbs", "turns", "xmp"),
     (
-        "answer", "canvas", "card", "files", "geometry", "labels", "machine", "media", "metrics", "progress", "search",
-        "sizes",
+        "answer", "canvas", "card", "config", "files", "geometry", "labels", "machine", "media", "metrics", "progress",
+        "search", "sizes",
     ),
     (
         "caption", "checkpoint", "claims", "client", "credential", "database", "film", "gpus", "intake", "options",
@@ -35,7 +35,8 @@ FLOORS = (
         "api", "doctor", "feed", "gauges", "hooks", "joblist", "listing", "remote", "stocklist", "terminal", "timeline",
         "tracker", "wire",
     ),
-    ("chooser", "desk", "gate", "worker"),
+    ("attempt", "chooser", "desk", "gate"),
+    ("worker",),
     ("supervisor",),
     ("service",),
     ("doors",),
@@ -74,7 +75,7 @@ HOMES = {
     "uvicorn": {"serving"},
     "httpx2": {"client", "hooks"},
     "prometheus_client": {"gauges"},
-    "sqlite3": {"database", "jobs"},
+    "sqlite3": {"database", "jobs", "keys"},
     "fsspec": {"storage"},
     "PIL": {"media", "card", "thumbs"},
     "typer": {"cli"},
@@ -132,7 +133,8 @@ def test_the_deciding_half_never_reads_the_clock_or_the_device(floor: tuple[str,
         assert not used & {"time", "random", "subprocess", "socket", "torch"}, f"{name} imports {used}"
 
 
-@pytest.mark.parametrize("command", [["--help"], ["make", "--help"], ["--version"], ["models"], ["show", "no.png"]])
+@pytest.mark.parametrize("command", [["--help"], ["make", "--help"], ["--version"], ["models"], ["show", "no.png"],
+                                     ["jobs", "--at", "127.0.0.1:9"], ["serve", "--help"]])
 def test_commands_that_run_no_model_never_import_torch(command: list[str]) -> None:
     code = (
         "import sys\nfrom animatic import cli\nsys.argv[1:] = " + repr(command) + "\n"

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
+
+from tests.services import FEW, Served, done, until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -45,7 +41,6 @@ SWITCHES = [
     "--no-first-run",
     "--no-proxy-server",
 ]
-QUICK = {"image.num_inference_steps": 2, "video.num_inference_steps": 2}
 LONG = {"image.num_inference_steps": 2, "video.num_inference_steps": 60}
 """Enough steps that something can happen in the middle."""
 PATIENCE = 40_000
@@ -53,69 +48,26 @@ PATIENCE = 40_000
 ROCKET = "an orange rocket takes off into the night sky"
 
 
-class Server:
-    """`animatic serve` with folders of its own, on one port across restarts."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._environment = dict(os.environ)
-        self._process: subprocess.Popen[bytes] | None = None
-
-        self._command = [sys.executable, "-m", "animatic", "serve", "--data", str(folder / "data")]
-
-    def start(self) -> None:
-        flags = ["--port", str(self.port), "--store", str(self._folder / "store"), "--presets", "pocket"]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self._command, *flags], env=self._environment, stdout=log, stderr=log, start_new_session=True
-            )
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            assert self._process.poll() is None, (self._folder / "log").read_text()
-            with contextlib.suppress(OSError):
-                self.ask("/session")
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"no answer in a minute: {(self._folder / 'log').read_text()}")
-
-    def kill(self) -> None:
-        """As a power failure would: the server and all its workers."""
-        assert self._process is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+class Server(Served):
+    """`animatic serve` with pocket, and what a test asks of it beside the page."""
 
     def key(self, holder: str) -> str:
         """A new key; from now on one is needed."""
-        made = subprocess.run(
-            [*self._command, "keys", "add", holder], env=self._environment, capture_output=True, check=True, timeout=30
-        )
-        return made.stdout.decode().strip()
+        serve = [sys.executable, "-m", "animatic", "serve", "--data", str(self.folder / "data")]
+        made = subprocess.run([*serve, "keys", "add", holder], capture_output=True, check=True, timeout=30, text=True)
+        return made.stdout.strip()
 
-    def ask(self, path: str, fields: dict[str, Any] | None = None, method: str | None = None) -> Any:
-        body = json.dumps(fields).encode() if fields is not None else None
-        request = urllib.request.Request(self.url + path, body, {"content-type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+    def post(self, path: str, fields: dict[str, Any]) -> dict[str, Any]:
+        with self.client() as client:
+            answer: dict[str, Any] = client.post(path, json=fields).json()
+        return answer
 
     def make(self, prompt: str, **fields: Any) -> str:
-        return str(self.ask("/v1/videos", {"prompt": prompt, "model": "pocket", **QUICK, **fields})["id"])
+        return str(self.post("/v1/videos", {"prompt": prompt, "model": "pocket", **FEW, **fields})["id"])
 
     def video(self, name: str) -> dict[str, Any]:
-        video = self.ask(f"/v1/videos/{name}")
-        assert isinstance(video, dict)
-        return video
-
-    def over(self, name: str) -> dict[str, Any]:
-        """The video, when it is completed or failed."""
-        end = time.monotonic() + PATIENCE / 1000
-        while (video := self.video(name))["status"] not in ("completed", "failed"):
-            assert time.monotonic() < end, video
-            time.sleep(0.1)
+        with self.client() as client:
+            video: dict[str, Any] = client.get(f"/v1/videos/{name}").json()
         return video
 
 
@@ -144,7 +96,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("service"))
     server.start()
     yield server
-    server.kill()
+    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +113,8 @@ def browser() -> Iterator[Browser]:
 def film(server: Server) -> str:
     """A video that is made already."""
     name = server.make("a red boat sails")
-    assert server.over(name)["status"] == "completed"
+    with server.client() as client:
+        until(client, name, done)
     return name
 
 
@@ -205,7 +158,7 @@ def option(page: Page, name: str, value: int) -> None:
 
 
 def quick(page: Page) -> None:
-    for name, value in QUICK.items():
+    for name, value in FEW.items():
         option(page, name, value)
 
 
@@ -246,7 +199,7 @@ def test_a_killed_server_is_waited_for(browser: Browser, server: Server) -> None
     name = server.make("a green bird flies over the city", **LONG)
     with visit(browser, server, f"/videos/{name}", forgiven="net::ERR_") as page:
         page.get_by_text(re.compile(r"step [1-9]\d* of 60")).wait_for()
-        server.kill()
+        server.stop()
         try:
             page.get_by_text("Connection lost, trying again").wait_for()
         finally:
@@ -398,7 +351,7 @@ def test_a_key_is_asked_for_where_one_is_needed(browser: Browser, tmp_path: Path
             page.reload()
             page.get_by_label("Key").wait_for()
     finally:
-        server.kill()
+        server.stop()
 
 
 def test_a_picture_is_where_it_begins(browser: Browser, server: Server, tmp_path: Path) -> None:
@@ -417,13 +370,11 @@ def test_a_picture_is_where_it_begins(browser: Browser, server: Server, tmp_path
 
 def test_a_deleted_video_is_gone(browser: Browser, server: Server) -> None:
     name = server.make("a red boat sails", seed=9)
-    server.ask(f"/v1/videos/{name}/cancel", {})
+    server.post(f"/v1/videos/{name}/cancel", {})
     with visit(browser, server, f"/videos/{name}", forgiven="404") as page:
         page.get_by_role("button", name="Delete").click()
         page.get_by_role("button", name="Delete it").click()
         page.get_by_role("heading", name="One sentence becomes a film").wait_for()
-        with pytest.raises(urllib.error.HTTPError, match="404") as gone:
-            server.video(name)
-        gone.value.close()
+        assert server.video(name)["error"]["code"] == "video_not_found"
         page.goto(f"{server.url}/videos/{name}")
         page.get_by_role("heading", name="There is no such video").wait_for()

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from animatic import videos
 from animatic.jobs import Job
 from animatic.options import NAMES
 from animatic.service import Service
+from animatic.storage import KEPT
 from tests.services import desk_alone
 
 Both = tuple[TestClient, Service]
@@ -61,12 +61,12 @@ def picture(width: int = 144, height: int = 96, kind: str = "PNG") -> bytes:
 
 def finished(service: Service, video: dict[str, Any]) -> Job:
     """As a worker would leave it."""
-    taken = service.jobs.claim("test", lambda _: 64)
+    taken = service.jobs.claim("test", {"pocket/file": 64, "pocket/image": 64})
     for job in taken:
         service.jobs.settle("test", job.number, "completed", {**job.state, "progress": 100})
     folder = service.settings.data / "videos" / video["id"]
     folder.mkdir(parents=True)
-    for name, _ in videos.CONTENT.values():
+    for name, _ in KEPT.values():
         (folder / name).write_bytes(b"0123456789")
     (folder / "record.json").write_text("{}")
     job = service.jobs.get(video["id"])
@@ -221,7 +221,9 @@ def test_files_are_there_when_the_video_is(client: TestClient, service: Service)
     video = create(client)
     refused(client.get(f"/v1/videos/{video['id']}/content"), 400, "not_ready")
     finished(service, video)
-    for variant, (_, kind) in videos.CONTENT.items():
+    for variant, (_, kind) in KEPT.items():
+        if variant in ("caption", "record"):
+            continue
         answer = client.get(f"/v1/videos/{video['id']}/content", params={"variant": variant})
         assert (answer.content, answer.headers["content-type"]) == (b"0123456789", kind)
     part = client.get(f"/v1/videos/{video['id']}/content", headers={"range": "bytes=2-4"})
@@ -261,8 +263,9 @@ def test_unknown_names_and_paths_have_the_same_shape(client: TestClient) -> None
 def test_what_is_watched_is_told(client: TestClient, service: Service) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").status_code == 503, "nobody works here"
-    service.jobs.beat("cpu", 1, {"state": "idle", "device_bytes": 5, "loaded_bytes": 7, "hits": 1, "jobs": 2,
-                                 "seconds": {"video.denoise": 1.5}, "phases": {"video.denoise": 3}})  # fmt: skip
+    facts = {"state": "idle", "device_bytes": 5, "host_bytes": 3, "loaded_bytes": 7, "hits": 1, "clips": 2,
+             "seconds": {"video.denoise": 1.5}, "phases": {"video.denoise": 3}}  # fmt: skip
+    service.jobs.beat("cpu", 1, facts)
     assert client.get("/readyz").json()["status"] == "ready"
     text = client.get("/metrics").text
     assert 'animatic_phase_seconds_total{device="cpu",phase="video.denoise"} 1.5' in text
@@ -403,3 +406,39 @@ def test_a_remix_of_the_same_sentence_keeps_ones_own_paragraph(client: TestClien
     for given, caption in (({"seed": 5}, "My own paragraph."), ({"prompt": "a cat"}, None)):
         second = client.post(f"/v1/videos/{first['id']}/remix", json=given).json()
         assert second["caption"] == caption
+
+
+# --------------------------------------------------------------------------------------------- what nobody should meet
+
+
+def test_no_prompt_is_read_from_where_the_server_runs(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_text("what nobody should read")
+    answer = client.post("/v1/videos", json={"prompt": "x", "refine.system_prompt": "secret"})
+    refused(answer, 400, "invalid_option", "refine.system_prompt")
+    assert client.post("/v1/videos", json={"prompt": "x", "refine.system_prompt": "cinematic"}).status_code == 200
+
+
+def test_a_fault_of_ours_has_the_same_shape_and_is_logged(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("something that nobody foresaw")
+
+    monkeypatch.setattr(service.desk, "presets", broken)
+    answer = client.get("/v1/models")
+    refused(answer, 500, "internal_error")
+    assert "nobody foresaw" not in answer.text and "nobody foresaw" in caplog.text
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_prompts_are_logged_only_where_the_operator_wants_that(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, wanted: bool
+) -> None:
+    caplog.set_level("INFO", "animatic.serve")
+    with desk_alone(tmp_path, log_prompts=wanted) as (client, _):
+        name = create(client)["id"]
+    (line,) = [record.fields for record in caplog.records if getattr(record, "fields", {}).get("job") == name]
+    assert ("prompt" in line) is wanted

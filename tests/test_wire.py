@@ -53,6 +53,8 @@ def test_what_is_next_follows_from_what_was_asked() -> None:
         ({"seconds": "nan"}, "invalid_field", "seconds"),
         ({"refine.system_prompt": "/etc/passwd"}, "invalid_option", "refine.system_prompt"),
         ({"refine.system_prompt": "../cinematic"}, "invalid_option", "refine.system_prompt"),
+        ({"refine.system_prompt": {"image_url": "x"}}, "invalid_option", "refine.system_prompt"),
+        ({"refine.system_prompt": "LICENSE"}, "invalid_option", "refine.system_prompt"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_field(fields: dict[str, Any], code: str, param: str) -> None:

@@ -5,13 +5,14 @@ Single clips are known by their sidecars; a batch keeps `results.jsonl` and draw
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from animatic import files, sheet
 from animatic.core import Clip, Event, Failed, Notice, Sheet, Shot
+from animatic.errors import BatchError
 from animatic.outputs import Outputs
 from animatic.results import Lines, completed, failed
 
@@ -29,6 +30,15 @@ class Ask:
     shot: Shot
     signature: str
     entry: str
+
+
+def failure(failures: Sequence[Failed], asked: int) -> Exception:
+    """What a caller is told in the end of shots that failed, of so many: of the only one, what it was."""
+    first = failures[0]
+    if asked == 1:
+        return first.error
+    return BatchError(f"{len(failures)} of {asked} shots failed, the others are made; "
+                      f"the first: {first.phase}: {first.text}")  # fmt: skip
 
 
 class Books(Protocol):

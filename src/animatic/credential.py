@@ -12,21 +12,17 @@ import importlib.util
 import io
 import json
 import struct
-import tomllib
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from platformdirs import user_config_path
-
-from animatic import xmp
+from animatic import config, xmp
 from animatic.errors import InputError, nearest
 
 Kind = Literal["image/png", "video/mp4"]
 
-FILE = "config.toml"
 TABLE = "c2pa"
 ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
 MAX_PEM = 2**20
@@ -89,8 +85,8 @@ def configured() -> Credential | None:
 
     It is tried on a picture of one pixel: a wrong key is told before the work, not after it. Raises InputError.
     """
-    file = user_config_path("animatic") / FILE
-    table = _table(file)
+    file = config.default()
+    table = config.table(file, TABLE)
     if table is None:
         return None
     credential = _credential(file, table)
@@ -110,19 +106,6 @@ _WAY_OUT = "give a chain, the signer's own certificate first, and its key as PKC
 def installed() -> bool:
     """Whether credentials can be written and read here. Imports nothing."""
     return importlib.util.find_spec("c2pa") is not None
-
-
-def _table(file: Path) -> dict[str, Any] | None:
-    try:
-        found = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{file}: cannot be read ({_one_line(str(error))})") from error
-    table = found.get(TABLE)
-    if table is not None and not isinstance(table, dict):
-        raise InputError(f"{file}: {TABLE} must be a table: write [{TABLE}]")
-    return table
 
 
 def _credential(file: Path, table: Mapping[str, Any]) -> Credential:

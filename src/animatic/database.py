@@ -50,14 +50,9 @@ class Database:
         """
         rows = self.rows
         rows.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        with files.reported(self.path, "--data"), _as_os_errors():
+        with files.reported(self.path, "--data"), _as_os_errors(), rows:  # Which ends it, one way or the other.
             rows.execute("BEGIN IMMEDIATE")
-            try:
-                yield rows
-            except BaseException:
-                rows.execute("ROLLBACK")
-                raise
-            rows.execute("COMMIT")
+            yield rows
 
     def version(self) -> int:
         """Another number after any other connection's commit. Takes microseconds."""

@@ -153,7 +153,7 @@ def sound(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def body(model: type[Any], form: bool = False) -> dict[str, Any]:
-    """How a body that `_fields` reads stands in the OpenAPI document: whole, with every option and no others."""
+    """How a body that `fields` reads stands in the OpenAPI document: whole, with every option and no others."""
     schema = {**model.model_json_schema(), "additionalProperties": False}
     schema.pop("$defs", None)  # Of the fields besides, which are the options; nobody could find it from here.
     schema = _with(schema, wire.options(model))

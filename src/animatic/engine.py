@@ -136,18 +136,16 @@ class LocalEngine:
         gc.freeze()
         every = [phase for run in plan.runs for phase in run.phases]
         job = _Job(store, every if goals is None else goals, _StageClock(plan))
+        staying: Collection[Component] = ()
         try:
             yield from self._carry_out(plan, job)
-            self._end(self._residency.resident if self._warm else ())
+            staying = set(self._residency.resident)
         except GeneratorExit:
             # What is streamed may stand in the midst of its blocks.
-            whole = [one for one, placement in self._residency.resident.items() if not placement.streamed]
-            self._end(whole if self._warm else ())
-            raise
-        except BaseException:
-            self.close()
+            staying = {one for one, placement in self._residency.resident.items() if not placement.streamed}
             raise
         finally:
+            self._end(staying if self._warm else ())
             gc.unfreeze()
 
     def _end(self, staying: Collection[Component]) -> None:
@@ -155,7 +153,7 @@ class LocalEngine:
             self.close()
             return
         self._beside.close()
-        for component in [one for one in self._residency.resident if one not in staying]:
+        for component in set(self._residency.resident) - set(staying):
             self._residency.evict(component)
         self._device.release()
 

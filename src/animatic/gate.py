@@ -24,6 +24,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 LONGEST = 10
 """How many times a body may take what it may stand still."""
+FAULT = "that is a fault of this server, and its log tells more"
 LEFT = 499
 """What the log has as the status of a request whose client went before it was answered."""
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -51,7 +52,6 @@ class Gate:
             await self._app(scope, receive, send)
             return
         name = secrets.token_hex(8)
-        scope.setdefault("state", {})["request"] = name
         begun, status = time.perf_counter(), LEFT
 
         async def sending(message: Message) -> None:
@@ -71,8 +71,11 @@ class Gate:
             try:
                 await self._app(scope, body.receive, sending)
             except Exception:
+                if status != LEFT and not body.left:
+                    raise  # An answer was begun: the connection ends with it.
                 if not body.left:
-                    raise
+                    log.exception("a fault of this server", extra={"fields": {"request": name}})
+                    await _answer(WireError(500, "internal_error", FAULT), sending)
         seconds = time.perf_counter() - begun
         log.info("", extra={"fields": {"request": name, "method": scope["method"], "path": scope["path"],
                                        "status": status, "ms": round(seconds * 1000, 1)}})  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -12,8 +11,6 @@ from animatic import machine
 from animatic.jobs import Jobs
 
 STATUSES = ("queued", "in_progress", "waiting", "completed", "failed")
-ALIVE = 15.0
-"""Seconds since a worker was heard of for which it is taken to be alive."""
 
 
 class Gauges:
@@ -49,12 +46,12 @@ class Gauges:
         seconds = counter("animatic_phase_seconds", "Seconds of computing.", labels=["device", "phase"])
         phases = counter("animatic_phases", "Phases that were computed.", labels=["device", "phase"])
         for name, facts in self._jobs.workers().items():
-            up.add_metric([name], float(time.time() - facts["seen"] < ALIVE))
-            host.add_metric([name], facts.get("host_bytes", 0))
+            up.add_metric([name], float(facts["alive"]))
+            host.add_metric([name], facts["host_bytes"])
             held.add_metric([name], facts["device_bytes"])
             loaded.add_metric([name], facts["loaded_bytes"])
             hits.add_metric([name], facts["hits"])
-            clips.add_metric([name], facts["jobs"])
+            clips.add_metric([name], facts["clips"])
             for phase, total in facts["seconds"].items():
                 seconds.add_metric([name, phase], total)
                 phases.add_metric([name, phase], facts["phases"][phase])

@@ -37,10 +37,9 @@ class Hooks:
         async with httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
             while True:
                 for job, tries in self._jobs.untold(time.time()):
-                    if await self._tell(client, job) or tries + 1 >= TRIES:
-                        self._jobs.told(job)
-                    else:
-                        self._jobs.told(job, again=time.time() + FIRST * 2**tries)
+                    done = await self._tell(client, job) or tries + 1 >= TRIES
+                    again = None if done else time.time() + FIRST * 2**tries
+                    await asyncio.to_thread(self._jobs.told, job, again)
                 await asyncio.sleep(LOOK)
 
     async def _tell(self, client: httpx2.AsyncClient, job: Job) -> bool:

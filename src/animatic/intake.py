@@ -5,9 +5,9 @@ A picture takes many times its file's bytes while it is decoded, and decoders ha
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -45,8 +45,11 @@ def take(source: IO[bytes], folder: Path, max_pixels: int) -> str:
 
 def main() -> None:
     """The process: reads a picture from standard input, says what became of it as JSON."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    with contextlib.suppress(ImportError):  # Not every system has limits.
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     folder, max_pixels = Path(sys.argv[1]), int(sys.argv[2])
     try:
         png = media.png_bytes(media.picture(sys.stdin.buffer.read(), NAME, max_pixels))

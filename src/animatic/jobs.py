@@ -11,7 +11,7 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +28,11 @@ Wanted = Literal["", "cancel", "restart", "remove"]
 """What a running job's worker is asked to do with it."""
 
 LEASE = 30.0
-"""Seconds that a worker's word holds; it renews it every third of that."""
+"""Seconds for which a worker's jobs are its own after it was last heard of."""
+BEAT = 2.0
+"""Seconds between two signs of a worker's life."""
+ALIVE = 15.0
+"""Seconds since the last for which it is taken to be alive."""
 ATTEMPTS = 3
 """How often a job may take its worker down without getting any further."""
 DRAWN = ("stills", "scores", "picked")
@@ -152,24 +156,20 @@ class Jobs:
             if waiting >= limit:
                 raise QueueFull(f"{waiting:,} jobs wait already, and the limit is {limit:,}: try again later")
             name = f"{commission.kind}_{secrets.token_hex(12)}"
-            rows.execute(
+            added = rows.execute(
                 "INSERT INTO jobs (id, owner, kind, models, priority, status, created, asked, state, token, body) "
-                "VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?) RETURNING *",
                 (name, owner, commission.kind, commission.models, priority, time.time(), commission.dumps(),
                  _json(state), token, body),
-            )  # fmt: skip
+            ).fetchone()  # fmt: skip
             if commission.webhook is not None:
-                rows.execute("INSERT INTO hooks (job) SELECT number FROM jobs WHERE id = ?", (name,))
-            return self._one(rows, "id = ?", name)
+                rows.execute("INSERT INTO hooks (job) VALUES (?)", (added["number"],))
+            return _job(added)
 
     def get(self, name: str, owner: str | None = None) -> Job | None:
         """A job by its id. `owner`: only if it is theirs; None: anybody's."""
         row = self.database.rows.execute(f"SELECT * FROM jobs WHERE id = ? AND {THERE}", (name,)).fetchone()
         return _job(row) if row is not None and owner in (None, row["owner"]) else None
-
-    def numbered(self, numbers: Iterable[int]) -> list[Job]:
-        some = list(numbers)
-        return [_job(row) for row in self.database.rows.execute(f"SELECT * FROM jobs WHERE number {_in(some)}", some)]
 
     def page(self, owner: str, kind: Kind, after: str | None, limit: int, newest_first: bool) -> tuple[list[Job], bool]:
         """Up to `limit` jobs of an owner, those after the job `after`, and whether there are more."""
@@ -205,9 +205,10 @@ class Jobs:
             )
             if self._ask(rows, name, "restart"):
                 return
-            void = [f"$.{what}" for what in (*DRAWN, "progress")] if anew else ["$.nothing"]
+            void = [f"$.{what}" for what in (*DRAWN, "progress")] if anew else []
+            state = ", ".join(("state", *("?" for _ in void)))
             for row in rows.execute(
-                f"UPDATE jobs SET status = 'queued', waiting = '', state = json_remove(state, {_marks(void)}) "
+                f"UPDATE jobs SET status = 'queued', waiting = '', state = json_remove({state}) "
                 "WHERE id = ? AND status IN ('queued', 'in_progress') RETURNING number",
                 (*void, name),
             ).fetchall():
@@ -256,10 +257,12 @@ class Jobs:
     def order(self) -> list[tuple[int, float]]:
         """The waiting jobs' numbers, in the order of their turns, and the seconds each is expected to take."""
         rows = self.database.rows
-        estimates = dict(rows.execute(
-            "SELECT number, coalesce(json_extract(state, '$.estimate'), 0) FROM jobs WHERE status = 'queued'"
-        ).fetchall())  # fmt: skip
-        waiting = [one for one in self._waiting(rows) if one.number in estimates]
+        found = rows.execute(
+            "SELECT number, owner, priority, models, coalesce(json_extract(state, '$.estimate'), 0) "
+            "FROM jobs WHERE status = 'queued'"
+        ).fetchall()
+        estimates = {row["number"]: row[-1] for row in found}
+        waiting = [Waiting(*row[:-1]) for row in found]
         return [(one.number, estimates[one.number]) for one in turns.order(waiting, self._served(rows))]
 
     def counts(self) -> dict[str, int]:
@@ -270,21 +273,29 @@ class Jobs:
         return dict(found.fetchall())
 
     def workers(self) -> dict[str, dict[str, Any]]:
-        """What the workers last said of themselves, with "pid" and "seen", a time."""
+        """What the workers last said of themselves, and "alive": whether that was lately."""
         found = self.database.rows.execute("SELECT * FROM workers ORDER BY name")
-        return {row["name"]: {"pid": row["pid"], "seen": row["seen"], **json.loads(row["facts"])} for row in found}
+        now = time.time()
+        return {row["name"]: {**json.loads(row["facts"]), "alive": now - row["seen"] < ALIVE} for row in found}
 
     # ---------------------------------------------------------------------------------------------- for workers
 
-    def claim(self, worker: str, size: Callable[[str], int]) -> list[Job]:
-        """Take the jobs whose turn it is; empty: none waits. `size`: how many of some models go together."""
+    def claimable(self) -> set[str]:
+        """The `models` of the jobs that wait for a worker, or whose worker's lease has run out."""
+        found = self.database.rows.execute(
+            "SELECT DISTINCT models FROM jobs WHERE status = 'queued' OR (worker != '' AND lease < ?)", (time.time(),)
+        )
+        return {models for (models,) in found}
+
+    def claim(self, worker: str, sizes: Mapping[str, int]) -> list[Job]:
+        """Take the jobs whose turn it is; empty: none waits. `sizes`: how many of some models go together; else one."""
         with self.database.writing() as rows:
             self._reclaim(rows, "lease < ?", time.time())
             waiting, served = self._waiting(rows), self._served(rows)
             head = next(turns.order(waiting, served), None)
             if head is None:
                 return []
-            numbers = [one.number for one in turns.group(waiting, served, size(head.models))]
+            numbers = [one.number for one in turns.group(waiting, served, sizes.get(head.models, 1))]
             rows.execute(
                 "INSERT OR REPLACE INTO served VALUES (?, ?)", (head.owner, max(served.values(), default=0) + 1)
             )
@@ -423,9 +434,6 @@ class Jobs:
         found = self.database.rows.execute("SELECT DISTINCT json_extract(asked, '$.image') FROM jobs")
         return {name for (name,) in found if name}
 
-    def _one(self, rows: sqlite3.Connection, where: str, value: Any) -> Job:
-        return _job(rows.execute(f"SELECT * FROM jobs WHERE {where}", (value,)).fetchone())
-
 
 def _tell(rows: sqlite3.Connection, number: int) -> None:
     rows.execute("INSERT INTO events (job, data) VALUES (?, NULL)", (number,))
@@ -437,11 +445,7 @@ def _job(row: sqlite3.Row) -> Job:
 
 
 def _in(numbers: Sequence[int]) -> str:
-    return f"IN ({_marks(numbers)})"
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
+    return f"IN ({', '.join('?' * len(numbers))})"
 
 
 def _json(value: Any) -> str:

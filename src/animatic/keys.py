@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,8 +55,7 @@ class Keys:
         return key, f"{PREFIX}_{key.id}_{secret}"
 
     def all(self) -> Sequence[Key]:
-        found = self._database.rows.execute("SELECT id, name, priority, created, revoked FROM keys ORDER BY created")
-        return [Key(*row) for row in found]
+        return [_key(row) for row in self._database.rows.execute("SELECT * FROM keys ORDER BY created")]
 
     def any(self) -> bool:
         """Whether there is a key that opens something."""
@@ -82,7 +82,7 @@ class Keys:
         expected = row["hash"] if row is not None else bytes(32)
         if not hmac.compare_digest(_hash(secret), expected) or row is None or prefix != PREFIX:
             return None
-        return Key(row["id"], row["name"], row["priority"], row["created"], None)
+        return _key(row)
 
     def open_session(self, key: Key) -> str:
         """What the page's cookie holds from now on, for a while."""
@@ -97,11 +97,15 @@ class Keys:
             "SELECT keys.* FROM sessions JOIN keys ON keys.id = sessions.key "
             "WHERE sessions.hash = ? AND until > ? AND revoked IS NULL", (_hash(token), time.time())
         ).fetchone()  # fmt: skip
-        return Key(row["id"], row["name"], row["priority"], row["created"], None) if row is not None else None
+        return _key(row) if row is not None else None
 
     def close_session(self, token: str) -> None:
         with self._database.writing() as rows:
             rows.execute("DELETE FROM sessions WHERE hash = ?", (_hash(token),))
+
+
+def _key(row: sqlite3.Row) -> Key:
+    return Key(row["id"], row["name"], row["priority"], row["created"], row["revoked"])
 
 
 def _hash(secret: str) -> bytes:

@@ -11,11 +11,9 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
-from animatic import budget as budgets
-from animatic import catalog, digest, machine, weights
+from animatic import catalog, digest, weights
 from animatic.errors import InputError, WeightsError
-from animatic.history import History
-from animatic.prepare import fits, least
+from animatic.prepare import fits, footing, least
 from animatic.pull import Download, pull, pull_plan
 from animatic.sizes import gib
 from animatic.spec import ModelSpec, Preset, largest
@@ -26,8 +24,8 @@ YES, NO, QUIET = "green", "yellow", "grey58"
 def presets_table() -> RenderableType:
     """Every preset: size, licences, whether it is here, and the memory with which it runs, at its best and at all."""
     here = {preset.name for preset in catalog.installed()}
-    history = History()
-    budget = budgets.of_machine(machine.probe(), None, None, history)
+    on = footing()
+    budget, history = on.budget, on.history
     table = Table(box=None, header_style=QUIET, padding=(0, 2, 0, 0))
     for column in ("preset", "disk", "whole in", "streamed in", "fits here", "here"):
         table.add_column(column, no_wrap=True)

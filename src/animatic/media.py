@@ -334,8 +334,12 @@ def _quoted(value: str) -> str:
 
 def data_url(preview: Pixels) -> str:
     """A PNG data: URL of uint8 RGB [h, w, 3], or of the middle frame of [F, h, w, 3]."""
-    image = preview[len(preview) // 2] if preview.ndim == 4 and len(preview) else preview
-    return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(preview_png(preview)).decode("ascii")
+
+
+def preview_png(preview: Pixels) -> bytes:
+    """A PNG of uint8 RGB [h, w, 3], or of the middle frame of [F, h, w, 3]."""
+    return png_bytes(preview[len(preview) // 2] if preview.ndim == 4 and len(preview) else preview)
 
 
 def read_image(path: Path, max_pixels: int = 64_000_000) -> Pixels:

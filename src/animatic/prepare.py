@@ -72,6 +72,15 @@ class Wish:
     name: str = ""
     where: str = ""
 
+    def each_take(self) -> list[Wish]:
+        """A wish for each of the clips. Raises OptionError."""
+        if self.takes < 1 or not 0 <= self.seed <= 2**63 - self.takes:
+            raise OptionError(f"--seed {self.seed} with --takes {self.takes}: the seed is from 0 to 2^63, takes from 1")
+        if self.takes == 1:
+            return [self]
+        seeds = range(self.seed, self.seed + self.takes)
+        return [replace(self, takes=1, seed=seed, name=self.name and f"{self.name}-s{seed}") for seed in seeds]
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -284,15 +293,11 @@ class _Resolver:
         prompt = _plain(wish.prompt, "prompt", PROMPT_LIMIT)
         caption = None if wish.caption is None else _plain(wish.caption, "caption", CAPTION_LIMIT)
         still = None if wish.image is None else Path(wish.image)
-        content = wish.content or _content(still) if still is not None else ""
-        if wish.takes < 1 or not 0 <= wish.seed <= 2**63 - wish.takes:
-            raise OptionError(f"--seed {wish.seed} with --takes {wish.takes}: the seed is from 0 to 2^63, takes from 1")
+        sha = wish.content or content(still) if still is not None else ""
+        takes = wish.each_take()
         options = self._options(wish, still is not None)
-        one = Shot(prompt, wish.seed, self._preset.name, options, caption, still, content, wish.name)
-        if wish.takes == 1:
-            return [one]
-        seeds = range(wish.seed, wish.seed + wish.takes)
-        return [replace(one, seed=seed, name=wish.name and f"{wish.name}-s{seed}") for seed in seeds]
+        one = Shot(prompt, wish.seed, self._preset.name, options, caption, still, sha)
+        return [replace(one, seed=take.seed, name=take.name) for take in takes]
 
     def _options(self, wish: Wish, given_still: bool) -> dict[str, Any]:
         chosen = dict(wish.options) | _picked(wish, given_still)
@@ -323,7 +328,7 @@ def _picked(wish: Wish, given_still: bool) -> dict[str, int]:
     return {"image.candidate": pick}
 
 
-def _content(still: Path) -> str:
+def content(still: Path) -> str:
     """SHA-256 of a picture's file, once it was seen to be one. Raises ImageError."""
     media.read_image(still)
     return hashlib.sha256(still.read_bytes()).hexdigest()

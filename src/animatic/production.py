@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from animatic import again, credential, files, making, media, pipeline, scorer, sketch, store
-from animatic.books import BatchBooks, Books, Shelf
+from animatic.books import BatchBooks, Books, Shelf, failure
 from animatic.core import Clip, Drawn, Event, Failed, Notice, Phase, PhaseEnded, Plan, Planned, Shot, Sketch
 from animatic.entry import Entry
-from animatic.errors import BatchError, OptionError, OutputError
+from animatic.errors import OptionError, OutputError
 from animatic.outlook import Outlook, compared, summary
 from animatic.outputs import Outputs, stem
 from animatic.pipeline import Until
@@ -82,7 +82,7 @@ def produce(groups: Sequence[Prepared], order: Order) -> Iterator[Event]:
         if entries:
             left.append((_of(group, entries), entries))
     _check_room(order, opened, [entry for _, entries in left for entry in entries])
-    lines = [_Line(ready(group), entries, order.engine or _local) for group, entries in left]
+    lines = [_Line(ready(group), entries, order.engine or _of_this_machine) for group, entries in left]
     title = f"{order.title or groups[0].shots[0].prompt} -> {order.out.absolute()}"
     opened.hold = opened.holds.of(order.run or asked.hexdigest()[:32], title)  # The same command finds it again.
     notices = tuple(dict.fromkeys(notice for group in groups for notice in group.notices))
@@ -174,7 +174,7 @@ class _Production:
             stopped.pop_all()
         yield from self._books.close() if making else [self._sketch()]
         if self._failures:
-            raise self._error()
+            raise failure(self._failures, sum(len(line.entries) for line in self._lines))
         if self._store.hold is not None:
             self._store.hold.finish()
 
@@ -319,15 +319,6 @@ class _Production:
             stills = (self._written(entry, number, data) for number, data in self._stills(line, entry).items())
         return Sketched(shot, self._caption(line, entry), options, tuple(stills), pick)
 
-    def _error(self) -> Exception:
-        """What a caller is told in the end of shots that failed: of the only one, what it was."""
-        asked = sum(len(line.entries) for line in self._lines)
-        first = self._failures[0]
-        if asked == 1:
-            return first.error
-        return BatchError(f"{len(self._failures)} of {asked} shots failed, the others are made; "
-                          f"the first: {first.phase}: {first.text}")  # fmt: skip
-
 
 class _Engine:
     """This machine's engine, which is built when something has to be run: only then is torch imported."""
@@ -357,7 +348,7 @@ class _Engine:
         return self._make(self._prepared)
 
 
-def _local(one: Prepared) -> making.Engine:
+def _of_this_machine(one: Prepared) -> making.Engine:
     from animatic import device  # here, because they import torch
     from animatic.engine import LocalEngine
 

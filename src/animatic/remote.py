@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from animatic import again, files, media
+from animatic import again, files, media, prepare
 from animatic import batch as batches
 from animatic import store as stores
 from animatic.books import Ask, BatchBooks, Books, Shelf
+from animatic.books import failure as failed
 from animatic.client import HERE, LONGEST, Client, Variant, Video
 from animatic.core import (
     Clip,
@@ -39,7 +40,6 @@ from animatic.core import (
 )
 from animatic.errors import (
     AnimaticError,
-    BatchError,
     CapacityError,
     InputError,
     OptionError,
@@ -120,7 +120,7 @@ class Remote:
     ) -> Iterator[Event]:
         """Make the clips of a prompt, yielding what happens as it happens. The first jobs are begun at the call."""
         one = Wish(prompt, **wish)
-        tasks = [_task(replace(one, seed=one.seed + number, takes=1)) for number in range(one.takes)]
+        tasks = [_task(take) for take in one.each_take()]
         self._check([one], until, choose)
         files.check_writable(Path(out), ROOM)
         return _Errand(self, tasks, Shelf(Outputs(Path(out))), Path(out), store).run()
@@ -303,7 +303,7 @@ class _Errand:
             stopped.pop_all()
         yield from self._books.close()
         if self._failures:
-            raise self._error()
+            raise failed(self._failures, self._count)
 
     def _close_midway(self) -> None:
         """A batch that was stopped shows on its sheet what there is, if the disk has room for it."""
@@ -342,13 +342,6 @@ class _Errand:
         self._books.note(task.ask, failed)
         return failed
 
-    def _error(self) -> Exception:
-        first = self._failures[0]
-        if self._count == 1:
-            return first.error
-        return BatchError(f"{len(self._failures)} of {self._count} shots failed, the others are made; "
-                          f"the first: {first.phase}: {first.text}")  # fmt: skip
-
 
 def failure(video: Video) -> AnimaticError:
     """Why a job failed, as an error here would have told it."""
@@ -369,10 +362,7 @@ def _check_local(wish: Wish) -> None:
 
 def _tasks(wishes: Sequence[Wish], shard: tuple[int, int]) -> list[Task]:
     """The shots of a file, each with a name of its own; of them, one part of so many."""
-    single = [replace(wish, seed=wish.seed + number, takes=1, name=wish.name and f"{wish.name}-s{wish.seed + number}"
-                      if wish.takes > 1 else wish.name)
-              for wish in wishes for number in range(wish.takes)]  # fmt: skip
-    tasks = [_task(wish) for wish in single]
+    tasks = [_task(take) for wish in wishes for take in wish.each_take()]
     named = batches.named([task.ask.shot for task in tasks])
     part, parts = shard
     return [Task(Ask(shot, "", task.ask.entry), task.wish)
@@ -382,10 +372,7 @@ def _tasks(wishes: Sequence[Wish], shard: tuple[int, int]) -> list[Task]:
 
 def _task(wish: Wish) -> Task:
     """A wish of one clip. Raises InputError for a picture that cannot be used."""
-    content = ""
-    if wish.image is not None:
-        media.read_image(Path(wish.image))
-        content = hashlib.sha256(Path(wish.image).read_bytes()).hexdigest()
+    content = prepare.content(Path(wish.image)) if wish.image is not None else ""
     shot = Shot(wish.prompt, wish.seed, wish.preset or "", wish.options, wish.caption, content=content, name=wish.name)
     chosen = f"/{wish.stills}/{wish.pick}" if wish.stills > 1 or wish.pick is not None else ""
     return Task(Ask(shot, "", hashlib.sha256(json.dumps(shot.asked).encode()).hexdigest() + chosen), wish)

@@ -7,7 +7,6 @@ microseconds; what writes or decodes, in a thread.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from importlib.metadata import version
@@ -25,7 +24,6 @@ from animatic import wire
 from animatic.doors import COOKIE, ERRORS, Asking, field, known, object_of, sound, stranger
 from animatic.errors import AnimaticError, OutputError
 from animatic.gate import Gate
-from animatic.gauges import ALIVE
 from animatic.images import images
 from animatic.keys import SESSION
 from animatic.service import Service
@@ -92,10 +90,6 @@ def _handle_errors(made: FastAPI) -> None:
         refusal.headers |= dict(error.headers or {})
         return _refusal(refusal)
 
-    @made.exception_handler(Exception)
-    async def unknown(_: Request, __: Exception) -> Response:
-        return _refusal(WireError(500, "internal_error", "that is a fault of this server, and its log tells more"))
-
 
 def _refusal(error: WireError) -> Response:
     return JSONResponse(error.body, error.status, error.headers)
@@ -111,10 +105,7 @@ def _watched(made: FastAPI, service: Service) -> None:
 
     @made.get("/readyz", tags=["watched"], summary="Whether jobs are taken and worked on.", response_model=None)
     async def ready() -> Response:
-        now = time.time()
-        workers = {
-            name: facts["state"] for name, facts in service.jobs.workers().items() if now - facts["seen"] < ALIVE
-        }
+        workers = {name: facts["state"] for name, facts in service.jobs.workers().items() if facts["alive"]}
         fine = bool(workers) and not service.draining
         status = "ready" if fine else "draining" if service.draining else "no worker is alive"
         return JSONResponse({"status": status, "workers": workers}, 200 if fine else 503)

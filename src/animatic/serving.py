@@ -67,7 +67,7 @@ async def _serve(settings: Settings, door: socket.socket) -> None:
 
     def end() -> None:
         if ending.is_set():
-            service.supervisor.hurry()
+            service.supervisor.terminate()
         ending.set()
 
     one = _Server(

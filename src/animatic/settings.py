@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from platformdirs import user_config_path, user_data_path
+from platformdirs import user_data_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from animatic import store
+from animatic import config, store
 from animatic.errors import OptionError, nearest
 from animatic.sizes import parse_bytes
 
@@ -95,7 +94,7 @@ def settings(flags: Mapping[str, Any], environment: Mapping[str, str], file: Pat
 
     file  None: the user's own configuration, where there is one
     """
-    found: dict[str, tuple[str, Any]] = {name: (f"{source}", value) for name, (source, value) in _table(file).items()}
+    found = _table(file)
     for name, value in environment.items():
         if name.startswith(PREFIX):
             found[name.removeprefix(PREFIX).lower()] = (name, value)
@@ -115,15 +114,8 @@ def settings(flags: Mapping[str, Any], environment: Mapping[str, str], file: Pat
 
 
 def _table(file: Path | None) -> dict[str, tuple[str, Any]]:
-    path = file or user_config_path("animatic") / "config.toml"
-    try:
-        table = tomllib.loads(path.read_text("utf-8")).get(TABLE, {})
-    except FileNotFoundError:
-        if file is None:
-            return {}
-        raise OptionError(f"--config {file}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise OptionError(f"{path} cannot be read: {error}") from None
-    if not isinstance(table, dict):
-        raise OptionError(f"{path}: [{TABLE}] is to be a table")
-    return {name: (f"{path}, {name}", value) for name, value in table.items()}
+    """What the file sets, and where it stands."""
+    path = file or config.default()
+    if file is not None and not file.exists():
+        raise OptionError(f"--config {file}: there is no such file")
+    return {name: (f"{path}, {name}", value) for name, value in (config.table(path, TABLE) or {}).items()}

@@ -7,12 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from animatic import files
 from animatic.errors import OutputError
+
+KEPT: Mapping[str, tuple[str, str]] = {
+    "video": ("video.mp4", "video/mp4"),
+    "thumbnail": ("thumbnail.webp", "image/webp"),
+    "spritesheet": ("spritesheet.jpg", "image/jpeg"),
+    "still": ("still.png", "image/png"),
+    "card": ("card.png", "image/png"),
+    "caption": ("caption.txt", "text/plain; charset=utf-8"),
+    "record": ("record.json", "application/json"),
+}
+"""What is kept of a clip: the file, and what it is."""
 
 
 class Storage(Protocol):
@@ -94,15 +105,3 @@ class Remote:
 def storage(url: str | None, data: Path) -> Storage:
     """The storage of a service with its data in a folder. `url`: elsewhere. Raises OutputError."""
     return Folder(data / "videos") if url is None else Remote(url)
-
-
-FILES: Sequence[tuple[str, str]] = (
-    ("video.mp4", "video/mp4"),
-    ("still.png", "image/png"),
-    ("card.png", "image/png"),
-    ("caption.txt", "text/plain; charset=utf-8"),
-    ("record.json", "application/json"),
-    ("thumbnail.webp", "image/webp"),
-    ("spritesheet.jpg", "image/jpeg"),
-)
-"""What is kept of a clip, by name, and what it is."""

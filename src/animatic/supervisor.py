@@ -79,7 +79,7 @@ class Supervisor:
         """Let the workers end what they have begun, for `drain` seconds; then stop them within a step."""
         self._stopping = True
         for patience in (drain, LAST):  # The first signal asks to end, the second to stop.
-            self._signal()
+            self.terminate()
             if self._processes:
                 await asyncio.wait(
                     [asyncio.create_task(one.wait()) for one in self._processes.values()], timeout=patience
@@ -93,11 +93,8 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
 
-    def hurry(self) -> None:
-        """Stop the workers within a step."""
-        self._signal()
-
-    def _signal(self) -> None:
+    def terminate(self) -> None:
+        """Ask the workers to end; who was asked before stops within a step."""
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()

@@ -16,15 +16,9 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from animatic.doors import ERRORS, Asking, Own, Taking, Token, body, field, fields, object_of, sound
 from animatic.jobs import Job
 from animatic.service import Service
+from animatic.storage import KEPT
 from animatic.wire import Video, VideoFields, VideoList, WireError
 
-CONTENT = {
-    "video": ("video.mp4", "video/mp4"),
-    "thumbnail": ("thumbnail.webp", "image/webp"),
-    "spritesheet": ("spritesheet.jpg", "image/jpeg"),
-    "still": ("still.png", "image/png"),
-    "card": ("card.png", "image/png"),
-}
 Variant = Literal["video", "thumbnail", "spritesheet", "still", "card"]
 
 
@@ -37,11 +31,7 @@ def videos(made: FastAPI, service: Service) -> None:
 def _making(made: FastAPI, service: Service) -> None:
     @made.post("/v1/videos", tags=["videos"], dependencies=[Taking], responses=ERRORS,
                openapi_extra=body(VideoFields, form=True), summary="Ask for a video.")  # fmt: skip
-    async def create(
-        request: Request,
-        caller: Asking,
-        token: Token = None,
-    ) -> Video:
+    async def create(request: Request, caller: Asking, token: Token = None) -> Video:
         async with fields(request) as (given, picture):
 
             def place() -> Job:
@@ -130,7 +120,7 @@ def _looking(made: FastAPI, service: Service) -> None:
         if job.status != "completed":
             raise WireError(400, "not_ready", f"{job.id} is {job.status}: its files are there once it is completed",
                             x_should_retry="false")  # fmt: skip
-        file, kind = CONTENT[variant]
+        file, kind = KEPT[variant]
         return _file(service, request, f"{job.id}/{file}", kind)
 
     @made.get(
@@ -139,7 +129,8 @@ def _looking(made: FastAPI, service: Service) -> None:
     def record(request: Request, job: Own) -> Response:
         if job.status != "completed":
             raise WireError(400, "not_ready", f"{job.id} is {job.status}: its record is there once it is completed")
-        return _file(service, request, f"{job.id}/record.json", "application/json")
+        file, kind = KEPT["record"]
+        return _file(service, request, f"{job.id}/{file}", kind)
 
     @made.get("/v1/videos/{name}/stills/{number}", tags=["files"], summary="A drawn still.", responses=ERRORS,
               response_model=None)  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
+from animatic import prompts
 from animatic.commission import Commission
 from animatic.core import STAGES
 from animatic.errors import AnimaticError, CapacityError, GeometryError, ImageError, PromptError
@@ -32,9 +33,6 @@ FLAT = {
 
 OFF = 1.0
 """Seconds that a clip may be longer or shorter than was asked for: what a model can make lies on a grid."""
-
-PACKAGED_PROMPT = re.compile(r"[\w-]+")
-"""No path: what a client says never makes the server read one of its files."""
 
 
 class WireError(AnimaticError):
@@ -154,10 +152,10 @@ def checked(kind: type[_Fields], given: Mapping[str, Any]) -> Any:
 def commission(fields: VideoFields | ImageFields, preset: Preset, image: str | None = None) -> Commission:
     """What a client asks for. `image`: the name of the uploaded still. Raises WireError and OptionError."""
     options = dict(fields.__pydantic_extra__)
-    given = {**fields.model_dump(include=set(FLAT)), **(fields.__pydantic_extra__ or {})}
-    options |= {FLAT[name]: value for name, value in given.items() if name in FLAT and value is not None}
-    if not PACKAGED_PROMPT.fullmatch(str(options.get("refine.system_prompt", "cinematic"))):
-        text = "refine.system_prompt is the name of a prompt of this server, and no path"
+    options |= {FLAT[name]: one for name, one in fields.model_dump(include=set(FLAT)).items() if one is not None}
+    # No path: what a client says never makes the server read one of its files.
+    if (prompt := options.get("refine.system_prompt")) is not None and str(prompt) not in prompts.packaged():
+        text = f"refine.system_prompt is one of this server's: {', '.join(sorted(prompts.packaged()))}"
         raise WireError(400, "invalid_option", text, "refine.system_prompt")
     base: dict[str, Any] = {
         "prompt": fields.prompt,
@@ -267,7 +265,7 @@ def video(job: Job, turn: tuple[int, float] | None = None, expires: float | None
     expires  seconds that it is kept once it is over; None: for ever
     """
     state, asked = job.state, job.commission
-    position, left = turn if turn is not None and job.status == "queued" else (None, state.get("remaining"))
+    position, left = turn if turn is not None else (None, state.get("remaining"))
     preview = state.get("preview")
     return Video(
         id=job.id,

@@ -20,31 +20,23 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from animatic import files, machine, media, prepare, storage, thumbs
+from animatic import machine, prepare, storage
 from animatic.arena import Arenas
-from animatic.core import Clip, Drawn, Event, Failed, Loaded, PhaseEnded
-from animatic.errors import AnimaticError, CapacityError, InputError, OutputError, WeightsError, in_a_line
-from animatic.jobs import LEASE, Job, Jobs
+from animatic.attempt import Attempt
+from animatic.core import Clip, Event, Loaded, PhaseEnded
+from animatic.errors import AnimaticError, OutputError, in_a_line
+from animatic.jobs import BEAT, Job, Jobs
 from animatic.making import Engine
 from animatic.prepare import ANY, Footing, Prepared, Wish
 from animatic.production import Order, produce
 from animatic.storage import Storage
-from animatic.tracker import Tracker
 
-FLUSH = 0.1
-"""Seconds between two writings down of what happens."""
 LOOK = 0.1
 """Seconds between two looks for new jobs, or for what is wanted of running ones."""
 PATIENCE = 10.0
 """Seconds until a job is tried again that the disk had no room for."""
 NICENESS = 10
 """A worker takes all the processor it gets; who asks the server something should not wait for that."""
-
-CODES: Sequence[tuple[type[Exception], str]] = (
-    (InputError, "invalid_request"),
-    (CapacityError, "over_capacity"),
-    (WeightsError, "weights_missing"),
-)
 
 
 @dataclass(frozen=True)
@@ -100,7 +92,7 @@ class Counters:
     """What a worker has done since it was started, for those who watch over it."""
 
     state: str = "starting"
-    jobs: int = 0
+    clips: int = 0
     loaded_bytes: int = 0
     hits: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -108,7 +100,9 @@ class Counters:
     device_bytes: int = 0
 
     def see(self, event: Event) -> None:
-        if isinstance(event, Loaded):
+        if isinstance(event, Clip):
+            self.clips += 1
+        elif isinstance(event, Loaded):
             self.loaded_bytes += event.nbytes
         elif isinstance(event, PhaseEnded) and event.hit:
             self.hits += 1
@@ -170,8 +164,8 @@ class Worker:
         worked = time.monotonic()
         while not self._will.draining.is_set():
             self.counters.state = "idle"
-            group = self._jobs.claim(self._name, self._size)
-            if group:
+            sizes = {models: self._size(models) for models in self._jobs.claimable()}
+            if sizes and (group := self._jobs.claim(self._name, sizes)):
                 self._make(group)
                 worked = time.monotonic()
             elif time.monotonic() - worked > self._config.idle:
@@ -200,7 +194,7 @@ class Worker:
         left = list(group)
         while left:
             self.counters.state = f"making {', '.join(job.id for job in left)}"
-            attempt = _Attempt(left, self._jobs, self._name, self._storage, self._work)
+            attempt = Attempt(left, self._jobs, self._name, self._storage, self._work)
             try:
                 with contextlib.closing(self._events(left)) as events:
                     stopped = self._follow(events, attempt)
@@ -234,155 +228,23 @@ class Worker:
         )
         yield from produce([prepared], order)
 
-    def _follow(self, events: Iterator[Event], attempt: _Attempt) -> bool:
+    def _follow(self, events: Iterator[Event], attempt: Attempt) -> bool:
         """See events until they end, or something else is wanted: whether it is."""
         looked = 0.0
         for event in events:
             self.counters.see(event)
             self.counters.device_bytes = self._engines.device_bytes
             attempt.see(event)
-            self.counters.jobs += isinstance(event, Clip)
             if (now := time.monotonic()) - looked >= LOOK:
                 looked = now
                 if self._will.hurry.is_set() or attempt.unwanted():
                     return True
         return False
 
-    def _wait_for_room(self, attempt: _Attempt, error: OutputError) -> None:
+    def _wait_for_room(self, attempt: Attempt, error: OutputError) -> None:
         self.counters.state = f"waiting for room: {in_a_line(error)}"
         attempt.back(f"waiting for room: {in_a_line(error)}")
         self._will.draining.wait(PATIENCE)
-
-
-class _Attempt:
-    """Jobs while they are made together: what becomes of each, and what is written down of it."""
-
-    def __init__(self, jobs: Sequence[Job], book: Jobs, worker: str, storage: Storage, work: Path) -> None:
-        self._tracker = Tracker(jobs)
-        self._jobs = book
-        self._worker = worker
-        self._storage = storage
-        self._work = work
-        self._flushed = 0.0
-        self._goal = jobs[0].commission.goal
-        self._kind = jobs[0].commission.kind
-
-    @property
-    def left(self) -> list[Job]:
-        return self._tracker.jobs
-
-    def see(self, event: Event) -> None:
-        now = time.monotonic()
-        self._tracker.see(event, now)
-        job = self._tracker.job(event)
-        match event:
-            case Clip() if job:
-                self._completed(job, event)
-            case Drawn(stills=stills) if job:
-                self._drawn(job, stills)
-            case Failed(error=error) if job and not isinstance(error, OutputError):
-                self._failed(job, error)
-        if now - self._flushed >= FLUSH:
-            self.flush()
-
-    def flush(self) -> None:
-        self._flushed = time.monotonic()
-        if changes := self._tracker.take(_png):
-            self._jobs.note(self._worker, changes)
-
-    def unwanted(self) -> bool:
-        """Whether somebody wants some of the jobs stopped, or begun anew; those are settled."""
-        wanted = self._jobs.wanted(self._worker)
-        if not wanted:
-            return False
-        self.flush()
-        for job in [one for one in self.left if one.number in wanted]:
-            self._settle(job, "queued")
-        return True
-
-    def end(self) -> None:
-        """All went through: those that are left were to be made up to here alone."""
-        for job in list(self.left):
-            if self._goal == "refine":
-                self._settle(job, "in_progress", waiting="caption")
-            else:
-                self._failed(job, RuntimeError("nothing came of it"))
-
-    def fail_all(self, error: Exception) -> None:
-        for job in list(self.left):
-            self._failed(job, error)
-
-    def back(self, why: str) -> None:
-        """Let all wait again, and say why."""
-        for job in list(self.left):
-            state = self._tracker.state(job)
-            state["notices"] = [*(one for one in state["notices"] if one != why), why]
-            self._settle(job, "queued")
-
-    def _completed(self, job: Job, clip: Clip) -> None:
-        frames = media.frames_of(clip.path)
-        made = {
-            "video.mp4": clip.path,
-            "still.png": clip.still,
-            "card.png": clip.card,
-            "caption.txt": clip.text,
-            "record.json": clip.sidecar,
-            "thumbnail.webp": _beside(clip.path, ".webp", thumbs.thumbnail(frames[0])),
-            "spritesheet.jpg": _beside(clip.path, ".jpg", thumbs.spritesheet(frames)),
-        }
-        for name, path in made.items():
-            self._storage.put(f"{job.id}/{name}", path)
-        state = self._tracker.state(job)
-        state |= {"progress": 100, "caption": clip.caption, **_facts(clip)}
-        self._settle(job, "completed")
-
-    def _drawn(self, job: Job, stills: Sequence[Path]) -> None:
-        for number, still in enumerate(stills, 1):
-            self._storage.put(f"{job.id}/still-{number}.png", still)
-        if self._kind == "image":
-            self._tracker.state(job)["progress"] = 100
-            self._settle(job, "completed")
-        elif self._goal == "image":
-            self._settle(job, "in_progress", waiting="still")
-
-    def _failed(self, job: Job, error: Exception) -> None:
-        code = next((code for kind, code in CODES if isinstance(error, kind)), "internal_error")
-        self._tracker.state(job)["error"] = {"code": code, "message": in_a_line(error)}
-        self._settle(job, "failed")
-
-    def _settle(self, job: Job, status: Any, waiting: str = "") -> None:
-        self.flush()
-        state = self._tracker.state(job)
-        state |= {"phase": None, "step": None, "steps": None, "preview": None}
-        state.pop("all_steps", None)
-        if status != "in_progress":
-            state |= {"stage": None, "remaining": None}
-        if self._jobs.settle(self._worker, job.number, status, state, waiting) == "remove":
-            self._storage.remove(job.id)
-        for path in self._work.glob(f"{job.id}*"):
-            path.unlink(missing_ok=True)
-        self._tracker.drop(job)
-
-
-def _facts(clip: Clip) -> dict[str, Any]:
-    """What is told of a finished clip with its job: its actual size and length, and what is odd about it."""
-    measures = clip.record.get("measures", {})
-    container = measures.get("container", {})
-    return {
-        "size": f"{container['width']}x{container['height']}",
-        "seconds": f"{container['frames'] / container['fps']:g}",
-        "remarks": list(measures.get("remarks", ())),
-    }
-
-
-def _beside(path: Path, suffix: str, data: bytes) -> Path:
-    other = path.with_suffix(suffix)
-    files.write(other, data, "--data")
-    return other
-
-
-def _png(preview: Any) -> bytes:
-    return media.png_bytes(preview[len(preview) // 2])
 
 
 def _footing(config: Config) -> Footing:
@@ -438,7 +300,7 @@ def _beat(config: Config, counters: Counters, will: Will) -> None:
         if _orphaned(config):
             will.draining.set()
             will.hurry.set()
-        if (now := time.monotonic()) - said >= min(LEASE / 3, 2.0):
+        if (now := time.monotonic()) - said >= BEAT:
             said = now
             with contextlib.suppress(OutputError):
                 facts = {**counters.__dict__, "host_bytes": machine.used_bytes()}

@@ -11,7 +11,7 @@ _FOLDER = Path(__file__).parent
 
 def system_prompt(name: str, words: int) -> str:
     """The text of a packaged prompt, or of the user's own file when `name` is a path. Raises OptionError."""
-    known = {file.stem: file for file in _FOLDER.glob("*.txt")}
+    known = packaged()
     file = known.get(name, Path(name))
     try:
         text = file.read_text("utf-8").strip()
@@ -20,3 +20,8 @@ def system_prompt(name: str, words: int) -> str:
             f"refine.system_prompt = {name!r} is neither a packaged prompt nor a text file: {nearest(name, known)}"
         ) from None
     return text.replace("{words}", str(words))
+
+
+def packaged() -> dict[str, Path]:
+    """The packaged prompts' files, by name."""
+    return {file.stem: file for file in _FOLDER.glob("*.txt")}
