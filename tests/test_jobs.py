@@ -269,3 +269,14 @@ def test_a_transaction_that_fails_changes_nothing(jobs: Jobs) -> None:
         rows.execute("INSERT INTO served VALUES ('ann', 1)")
         rows.execute("INSERT INTO served VALUES ('ann', 2)")
     assert jobs.database.rows.execute("SELECT count(*) FROM served").fetchone()[0] == 0
+
+
+def test_a_full_disk_is_told_and_leaves_no_transaction_open(jobs: Jobs) -> None:
+    rows = jobs.database.rows
+    (pages,) = rows.execute("PRAGMA page_count").fetchone()
+    rows.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(OutputError, match="--data"):
+        jobs.add("ann", asked("x" * 100_000), {})
+    assert not rows.in_transaction
+    rows.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    assert jobs.get(jobs.add("ann", asked(), {}).id) is not None
