@@ -111,11 +111,13 @@ def measured(run: Callable[[], Any]) -> tuple[int, int]:
     return counter.get_total_flops(), live.peak
 
 
-def agrees(known: Cost, run: Callable[[], Any], runs: int = 1, flops_within: float = 0.02) -> None:
+def agrees(
+    known: Cost, run: Callable[[], Any], runs: int = 1, flops_within: float = 0.02, bytes_within: float = 0.15
+) -> None:
     """The closed form is within 2 % of the FLOPs of `runs` runs, and within 15 % of the bytes."""
     flops, peak = measured(run)
     assert known.flops == pytest.approx(runs * flops, rel=flops_within)
-    assert known.workspace == pytest.approx(peak, rel=0.15)
+    assert known.workspace == pytest.approx(peak, rel=bytes_within)
 
 
 def made(*shape: int, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
@@ -323,19 +325,22 @@ def test_flux_takes_what_was_counted_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "changed"),
+    ("preset", "changed", "bytes_within"),
     [
-        ("flux-cogvideox", {}),
-        ("flux-cogvideox", {"video__guidance_scale": 1.0}),
-        ("flux-cogvideox15", {}),
-        ("pocket", {}),
+        ("flux-cogvideox", {}, 0.15),
+        ("flux-cogvideox", {"video__guidance_scale": 1.0}, 0.15),
+        ("flux-cogvideox15", {}, 0.15),
+        # What the loop holds beside a forward, which alone is measured here, is a third of so small a one. With the
+        # loop: test_clips_take_on_the_cpu_what_was_told.
+        ("pocket", {}, 0.35),
     ],
 )
-def test_cogvideox_denoises(preset: str, changed: dict[str, Any]) -> None:
+def test_cogvideox_denoises(preset: str, changed: dict[str, Any], bytes_within: float) -> None:
     spec, configs = known(preset, "video")
     shot = options(preset, **changed)
     c, copies = configs["transformer"], 2 if shot["video.guidance_scale"] > 1 else 1
-    frames, height, width = (shot["video.num_frames"] - 1) // 4 + 1, shot["video.height"] // 8, shot["video.width"] // 8
+    frames = (shot["video.num_frames"] - 1) // c["temporal_compression_ratio"] + 1
+    height, width = shot["video.height"] // 8, shot["video.width"] // 8
     time = c.get("patch_size_t") or 1
     frames += -frames % time
     dtype = getattr(torch, spec.dtype)
@@ -349,7 +354,7 @@ def test_cogvideox_denoises(preset: str, changed: dict[str, Any]) -> None:
         "ofs": made(1, dtype=dtype) if c.get("ofs_embed_dim") else None,
     }  # fmt: skip
     one = cost("cogvideox", "denoise", configs, shot, DTYPES[spec.dtype])
-    agrees(one, lambda: module(**inputs), one.passes)
+    agrees(one, lambda: module(**inputs), one.passes, bytes_within=bytes_within)
 
 
 def test_cogvideox_takes_what_was_counted_before() -> None:
@@ -415,7 +420,7 @@ def test_clips_are_decoded(preset: str, changed: dict[str, Any]) -> None:
     vae = build("cogvideox", "vae", configs["vae"], dtype)
     if shot["video.vae_tiling"] == "on":
         vae.enable_tiling()
-    frames = (shot["video.num_frames"] - 1) // 4 + 1
+    frames = (shot["video.num_frames"] - 1) // configs["vae"]["temporal_compression_ratio"] + 1
     latents = made(1, 16, frames, shot["video.height"] // 8, shot["video.width"] // 8, dtype=dtype)
     one = cost("cogvideox", "decode", configs, shot, DTYPES[spec.dtype])
     agrees(one, lambda: vae.decode(latents))
@@ -531,7 +536,7 @@ def test_clips_take_on_the_cpu_what_was_told(small: Small) -> None:
     transformer = small.load(CogVideoXTransformer3DModel, small.video / "transformer")
     scheduler = CogVideoXDPMScheduler.from_pretrained(small.video / "scheduler")
     width, height, text = shot["video.width"], shot["video.height"], shot["video.max_sequence_length"]
-    frames = (shot["video.num_frames"] - 1) // 4 + 1
+    frames = (shot["video.num_frames"] - 1) // c["transformer"]["temporal_compression_ratio"] + 1
     request = cogvideox.Request(
         torch.zeros(2, text, c["transformer"]["text_embed_dim"], dtype=small.dtype),
         torch.zeros(1, 1, 16, height // 8, width // 8, dtype=small.dtype), width, height, frames, 2, 3.0, False,

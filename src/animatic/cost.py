@@ -316,7 +316,7 @@ def _cog_modulate(parts: Mapping[str, _Config], options: Mapping[str, Value], it
 def _cog_denoise(parts: Mapping[str, _Config], options: Mapping[str, Value], item: int) -> Cost:
     c, steps, copies = parts["transformer"], _int(options, "video.num_inference_steps"), _copies(options)
     d, text = _width(c), _int(options, "video.max_sequence_length")
-    frames, height, width = _latents(options)
+    frames, height, width = _latents(c, options)
     time = c.get("patch_size_t") or 1
     video = -(-frames // time) * (height // c["patch_size"]) * (width // c["patch_size"])
     n = text + video
@@ -339,9 +339,9 @@ def _cog_denoise(parts: Mapping[str, _Config], options: Mapping[str, Value], ite
     )  # fmt: skip
 
 
-def _latents(options: Mapping[str, Value]) -> tuple[int, int, int]:
-    """Frames, height and width of the clip's latents."""
-    frames = (_int(options, "video.num_frames") - 1) // 4 + 1
+def _latents(c: _Config, options: Mapping[str, Value]) -> tuple[int, int, int]:
+    """Frames, height and width of the clip's latents; `c` is the VAE's or the transformer's."""
+    frames = (_int(options, "video.num_frames") - 1) // c["temporal_compression_ratio"] + 1
     return frames, _int(options, "video.height") // 8, _int(options, "video.width") // 8
 
 
@@ -430,7 +430,7 @@ def _flux_decode(parts: Mapping[str, _Config], options: Mapping[str, Value], ite
 def _cog_anchor(parts: Mapping[str, _Config], options: Mapping[str, Value], item: int) -> Cost:
     """One frame through the encoder."""
     c = parts["vae"]
-    _, height, width = _latents(options)
+    _, height, width = _latents(c, options)
     levels, first, last = len(c["block_out_channels"]), c["block_out_channels"][0], c["block_out_channels"][-1]
     pixels = height * width * 4 ** (levels - 1)
     flops = 2 * 27 * pixels * c["in_channels"] * first
@@ -452,7 +452,7 @@ def _cog_anchor(parts: Mapping[str, _Config], options: Mapping[str, Value], item
 
 def _cog_decode(parts: Mapping[str, _Config], options: Mapping[str, Value], item: int) -> Cost:
     c = parts["vae"]
-    frames, height, width = _latents(options)
+    frames, height, width = _latents(c, options)
     batches = _batches(frames)
     tiles = [(height, width)]
     if options["video.vae_tiling"] == "on":

@@ -107,7 +107,7 @@ class CogVideoX(Family):
             anchor = work.tensors("anchor")
             generator = torch.Generator()
             generator.set_state(anchor["generator"])
-            request = _request(work, anchor["latents"], self.device)
+            request = _request(work, transformer, anchor["latents"], self.device)
             given = tables.of(work, self.device)
             for state in denoise(transformer, self._scheduler(parts, work), request, generator, given, work.saved()):
                 yield work.step(state, preview_rgb(state.estimate[0, -request.latent_frames :], self.spec.preview))
@@ -254,14 +254,17 @@ def _copies(work: Work) -> int:
     return 2 if work.option("video.guidance_scale") > 1 else 1
 
 
-def _request(work: Work, anchor: torch.Tensor, device: torch.device) -> Request:
+def _request(
+    work: Work, transformer: CogVideoXTransformer3DModel, anchor: torch.Tensor, device: torch.device
+) -> Request:
     width, height = clip_size(work)
+    frames_a_latent = transformer.config.temporal_compression_ratio
     return Request(
         embeds=work.tensors("embeddings", device)["embeds"],
         anchor=anchor.to(device),
         width=width,
         height=height,
-        latent_frames=(work.option("video.num_frames") - 1) // 4 + 1,
+        latent_frames=(work.option("video.num_frames") - 1) // frames_a_latent + 1,
         steps=work.option("video.num_inference_steps"),
         guidance_scale=work.option("video.guidance_scale"),
         use_dynamic_cfg=work.option("video.use_dynamic_cfg"),

@@ -1,0 +1,55 @@
+"""What the two transformers are told: paragraphs of scenarios, embedded by pocket's frozen text encoders.
+
+Knows: the text encoders' folders and how the stock pipelines call them. Must not know: pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, CLIPTextModel, T5EncoderModel
+
+from training.pocket.common import POCKET
+from training.pocket_next.scenario import Scenario
+from training.pocket_next.text import paragraph, sentence
+
+LENGTH = 56  # T5 tokens of both stages; the longest paragraph has 53
+SHORT = 0.25  # share of short prompts among what the transformers are told, so that both also work without a refiner
+
+
+class Texts:
+    """Paragraphs in, embeddings out, as FluxPipeline and CogVideoXImageToVideoPipeline compute them."""
+
+    def __init__(self, seed: int, device: torch.device):
+        image = POCKET / "image"
+        self.rng, self.device = np.random.default_rng(seed), device
+        self.clip = AutoTokenizer.from_pretrained(image / "tokenizer")
+        self.t5 = AutoTokenizer.from_pretrained(image / "tokenizer_2")
+        self.clip_model = CLIPTextModel.from_pretrained(image / "text_encoder", torch_dtype=torch.float32).to(device).eval()
+        self.t5_model = T5EncoderModel.from_pretrained(image / "text_encoder_2", torch_dtype=torch.float32).to(device).eval()
+
+    def paragraphs(self, scenarios: Sequence[Scenario]) -> list[str]:
+        """One fresh wording for each, at most 20 to 47 words."""
+        return [paragraph(s, self.rng, int(self.rng.integers(20, 48))) for s in scenarios]
+
+    def wordings(self, scenarios: Sequence[Scenario]) -> list[str]:
+        """As `paragraphs`, but a share SHORT is worded as a user's short prompt, which leaves parts open."""
+        return [
+            sentence(s, self.rng)[0] if self.rng.random() < SHORT else whole
+            for s, whole in zip(scenarios, self.paragraphs(scenarios), strict=True)
+        ]
+
+    @torch.no_grad()
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """T5 states, float [n, 56, d]."""
+        ids = self.t5(list(texts), padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
+        return self.t5_model(ids.to(self.device))[0]
+
+    @torch.no_grad()
+    def pooled(self, texts: Sequence[str]) -> Tensor:
+        """CLIP's pooled output, float [n, d]."""
+        ids = self.clip(list(texts), padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+        return self.clip_model(ids.to(self.device)).pooler_output

@@ -1,0 +1,139 @@
+"""Train the image transformer of pocket: a FluxTransformer2DModel by flow matching on latents of stills.
+
+x_t = (1 - sigma) x_0 + sigma noise, the network predicts noise - x_0 (rectified flow, Liu et al. 2022), sigma is
+logit-normal (Esser et al. 2024). The subject is few tokens, so its tokens weigh more in the loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from torch import Tensor
+
+from training.pocket.common import (
+    POCKET,
+    RUNS,
+    Run,
+    autocast,
+    cached,
+    compiled,
+    export,
+    parser,
+    plain_attention,
+    setup,
+    to_pixels,
+)
+from training.pocket_next import world
+from training.pocket_next.scenario import Scenario, sample
+from training.pocket_next.texts import LENGTH, Texts
+
+HEIGHT, WIDTH = 6, 9  # tokens, each 2 x 2 latents of 8 x 8 pixels
+
+
+def build(text: int = 128) -> FluxTransformer2DModel:
+    return FluxTransformer2DModel(
+        patch_size=1, in_channels=64, num_layers=2, num_single_layers=4, attention_head_dim=64, num_attention_heads=3,
+        joint_attention_dim=text, pooled_projection_dim=text, guidance_embeds=False, axes_dims_rope=(16, 24, 24),
+    )  # fmt: skip
+
+
+def scheduler() -> FlowMatchEulerDiscreteScheduler:
+    return FlowMatchEulerDiscreteScheduler(shift=1.5)
+
+
+def pack(latents: Tensor) -> Tensor:
+    """[n, 16, 12, 18] -> [n, 54, 64], FLUX's order."""
+    return FluxPipeline._pack_latents(latents, len(latents), 16, 2 * HEIGHT, 2 * WIDTH)
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, seed: int, count: int) -> dict[str, Any]:
+    """`count` stills as scaled latents [n, 54, 64], how much of each token the subject covers [n, 54], and scenarios."""
+    rng = np.random.default_rng(seed)
+    scenarios = [sample(rng) for _ in range(count)]
+    latents, covers = [], []
+    for start in range(0, count, 16):
+        batch = scenarios[start : start + 16]
+        stills = to_pixels(np.stack([world.still(s) for s in batch])).to(vae.device)
+        with autocast(vae.device):
+            mode = vae.encode(stills).latent_dist.mode().float()
+        latents.append(pack((mode - vae.config.shift_factor) * vae.config.scaling_factor).half().cpu())
+        masks = np.stack([world.mask(s, 0) for s in batch]).reshape(len(batch), HEIGHT, 16, WIDTH, 16)
+        covers.append(torch.from_numpy(masks.mean((2, 4)).reshape(len(batch), -1)))
+    return {"scenarios": scenarios, "latents": torch.cat(latents), "cover": torch.cat(covers).float()}
+
+
+def loss_of(model: Any, x0: Tensor, cover: Tensor, tokens: Tensor, pooled: Tensor) -> Tensor:
+    """Weighted squared error of the predicted velocity."""
+    sigma = torch.sigmoid(torch.randn(len(x0), device=x0.device) + 0.3)
+    noise = torch.randn_like(x0)
+    ids = FluxPipeline._prepare_latent_image_ids(1, HEIGHT, WIDTH, x0.device, torch.float32)
+    with autocast(x0.device):
+        velocity = model(
+            hidden_states=torch.lerp(x0, noise, sigma[:, None, None]), timestep=sigma, encoder_hidden_states=tokens,
+            pooled_projections=pooled, img_ids=ids, txt_ids=torch.zeros(LENGTH, 3, device=x0.device), return_dict=False,
+        )[0].float()  # fmt: skip
+    error = (velocity - (noise - x0)).square().mean(-1)
+    weight = 1 + 3 * cover
+    return (error * weight).sum() / weight.sum()
+
+
+@torch.no_grad()
+def draw(pipe: FluxPipeline, texts: Texts, paragraphs: list[str], steps: int, seed: int = 0) -> np.ndarray:
+    """Stills of paragraphs by the stock pipeline, uint8 [n, 96, 144, 3]."""
+    out = pipe(
+        prompt_embeds=texts.tokens(paragraphs), pooled_prompt_embeds=texts.pooled(paragraphs), height=96, width=144,
+        num_inference_steps=steps, generator=torch.Generator().manual_seed(seed), output_type="np",
+    ).images  # fmt: skip
+    return (out * 255).round().astype(np.uint8)
+
+
+def pipeline(transformer: FluxTransformer2DModel, vae: AutoencoderKL) -> FluxPipeline:
+    pipe = FluxPipeline(scheduler(), vae, None, None, None, None, transformer)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def main() -> None:
+    args = parser(__doc__, "image", minutes=48, lr=0.02)
+    args.add_argument("--stills", type=int, default=6000)
+    args.add_argument("--batch", type=int, default=32)
+    options = args.parse_args()
+    device = setup(options)
+    plain_attention()
+    vae = AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32).to(device).eval()
+    path, seed = RUNS / options.name / "stills.pt", options.seed + 1
+    data = cached(path, lambda: encode(vae, seed, options.stills), Scenario)
+    run = Run(options, build().to(device))
+    model, texts = compiled(run.model), Texts(options.seed + run.step, device)
+    for step in run.steps():
+        picks = torch.randint(options.stills, (options.batch,))
+        said = texts.wordings([data["scenarios"][pick] for pick in picks])
+        x0, cover = data["latents"][picks].float().to(device), data["cover"][picks].to(device)
+        run.update(loss_of(model, x0, cover, texts.tokens(said), texts.pooled(said)))
+        if step % 1000 == 999:
+            judge(run, vae, texts)
+    judge(run, vae, texts)
+
+
+def judge(run: Run, vae: AutoencoderKL, texts: Texts, count: int = 48) -> None:
+    """Export, draw stills, half of them of pairs never trained together, and log what the oracle sees in them."""
+    from training.pocket_next.oracle import judge_still
+
+    megabytes = export(run.ema, POCKET / "image" / "transformer")
+    rng = np.random.default_rng(999)
+    wanted = [sample(rng, held_out=n % 2 == 1) for n in range(count)]
+    stills = draw(pipeline(run.ema, vae), texts, texts.paragraphs(wanted), steps=16)
+    seen = [judge_still(still) for still in stills]
+    rates = {
+        name: sum(getattr(s, name) == getattr(w, name) for s, w in zip(seen, wanted, strict=True)) / count
+        for name in ("subject", "colour", "scene")
+    }
+    run.log(**rates, megabytes=megabytes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The toy world that pocket is trained on: short procedurally drawn clips with an exact text.
+
+Knows: how a subject moves, what shadow it casts, and how a clip is rendered. What a clip can show is in scenario.py, the
+pictures of the subjects are in sprites.py, those of the scenes in scenes.py, the words in text.py. Must not know: models,
+training, files.
+
+A clip is 17 frames of 144 x 96 at 8 a second. One big subject moves on a path that its movement decides, over a background
+that stands still or slides to the left; `jitter` seeds only small differences of place and size, so equal scenarios give
+equal pixels.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from training.pocket_next.scenario import CAMERAS, MOVEMENTS, NAMES, Scenario, sample, unseen
+from training.pocket_next.scenes import HEIGHT, PAN, PROPS, SCENES, TIMES, WIDTH, background
+from training.pocket_next.sprites import COLOURS, SUBJECTS, sprite
+from training.pocket_next.text import paragraph, sentence
+
+__all__ = [
+    "CAMERAS", "COLOURS", "FPS", "FRAMES", "HEIGHT", "MOVEMENTS", "NAMES", "PROPS", "SCENES", "SUBJECTS", "TIMES", "WIDTH",
+    "Scenario", "boxes", "frames", "mask", "paragraph", "path", "sample", "sentence", "still", "unseen",
+]  # fmt: skip
+
+FRAMES, FPS = 17, 8
+SUBPIXELS = 4
+GROUND = 86.0  # the row on which shadows lie
+SHADE = 0.34  # how much light the shadow of a subject that touches the ground takes away
+
+
+def path(s: Scenario) -> np.ndarray:
+    """float [17, 3]: centre x, centre y and side of the sprite in pixels, frame by frame."""
+    wobble = np.random.default_rng(s.jitter).uniform(-1, 1, 3)
+    t = np.linspace(0.0, 1.0, FRAMES)
+    still_ = np.ones(FRAMES)
+    x, y, side = 72 * still_, 56 * still_, 44 * still_
+    if s.movement in ("left", "right"):
+        x = 37 + 70 * (t if s.movement == "right" else 1 - t)
+    elif s.movement in ("up", "down"):
+        y = 25 + 46 * (t if s.movement == "down" else 1 - t)
+    elif s.movement == "bounce":
+        y = 67 - 26 * np.abs(np.sin(2 * np.pi * t))
+    elif s.movement == "circle":
+        x, y = 72 - 18 * np.sin(2 * np.pi * t), 47 - 16 * np.cos(2 * np.pi * t)
+    elif s.movement in ("grow", "shrink"):
+        side = 30 + 26 * (t if s.movement == "grow" else 1 - t)
+    slack = (2.0, 6.0)[s.movement not in ("left", "right", "circle")]
+    x, y = x + slack * wobble[0], y + (2.0, 3.0)[s.movement in ("left", "right", "rest")] * wobble[1]
+    return np.stack([x, y, side * (1 + 0.04 * wobble[2])], 1)
+
+
+def pans(s: Scenario) -> np.ndarray:
+    """float [17]: how many pixels the near ground has slid to the left, frame by frame."""
+    return np.linspace(0.0, PAN if s.camera == "pan" else 0.0, FRAMES)
+
+
+def frames(s: Scenario) -> np.ndarray:
+    """The clip, uint8 [17, 96, 144, 3]."""
+    return np.stack([_frame(s, place, pan) for place, pan in zip(path(s), pans(s), strict=True)])
+
+
+def still(s: Scenario) -> np.ndarray:
+    """The first frame, uint8 [96, 144, 3]."""
+    return _frame(s, path(s)[0], 0.0)
+
+
+def mask(s: Scenario, frame: int) -> np.ndarray:
+    """Which pixels the subject covers in a frame (halo included, shadow not), bool [96, 144]."""
+    picture, (left, top) = _placed(s, path(s)[frame])
+    full = np.zeros((HEIGHT, WIDTH), bool)
+    height, width = picture.shape[:2]
+    full[top : top + height, left : left + width] = picture[..., 3] > 127
+    return full
+
+
+def boxes(s: Scenario) -> np.ndarray:
+    """The subject's box x0, y0, x1, y1 (last ones exclusive) in every frame, int [17, 4]."""
+    return np.array([_box(mask(s, n)) for n in range(FRAMES)])
+
+
+def _box(covered: np.ndarray) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _frame(s: Scenario, place: np.ndarray, pan: float) -> np.ndarray:
+    picture = background(s.scene, s.time, s.prop, s.jitter, float(pan)).astype(np.float32)
+    _shadow(picture, place)
+    subject, (left, top) = _placed(s, place)
+    height, width = subject.shape[:2]
+    under = picture[top : top + height, left : left + width]
+    alpha = subject[..., 3:].astype(np.float32) / 255
+    under += (subject[..., :3] - under) * alpha
+    return (picture + 0.5).astype(np.uint8)
+
+
+def _shadow(picture: np.ndarray, place: np.ndarray) -> None:
+    """Darken a soft ellipse on the ground under the subject: fainter and wider the higher it is."""
+    x, y, side = place
+    height = max(GROUND - y - side / 2, 0.0)
+    wide, flat = 0.42 * side + 0.1 * height, 4.0 + 0.05 * height
+    top = int(GROUND - 3 * flat)
+    rows, columns = np.arange(top, HEIGHT)[:, None], np.arange(WIDTH)[None]
+    far = ((columns - x) / wide) ** 2 + ((rows - GROUND) / flat) ** 2
+    light = 1 - SHADE / (1 + height / 22) * np.exp(-(far**2))
+    picture[top:] *= light[..., None].astype(np.float32)
+
+
+def _placed(s: Scenario, place: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """The antialiased subject, uint8 [h, w, 4], cropped to the frame, and where its top left corner lies (x, y)."""
+    x, y, side = place
+    fine = max(round(float(side) * SUBPIXELS), 1)
+    left, top = round((x - side / 2) * SUBPIXELS), round((y - side / 2) * SUBPIXELS)
+    (column, dx), (row, dy) = divmod(left, SUBPIXELS), divmod(top, SUBPIXELS)
+    small = _reduced(s.subject, s.colour, s.movement == "left", fine, dx, dy)
+    x0, y0 = max(column, 0), max(row, 0)
+    return small[y0 - row : HEIGHT - row, x0 - column : WIDTH - column], (x0, y0)
+
+
+@lru_cache(maxsize=16384)
+def _reduced(subject: str, colour: str, flip: bool, fine: int, dx: int, dy: int) -> np.ndarray:
+    """A sprite of `fine` sub-pixels a side, moved by (dx, dy) sub-pixels and averaged down to pixels, uint8 [h, h, 4]."""
+    big = sprite(subject, colour, flip).resize((fine, fine), Image.Resampling.BILINEAR)
+    cells = -(-(fine + SUBPIXELS) // SUBPIXELS)
+    canvas = Image.new("RGBA", (cells * SUBPIXELS, cells * SUBPIXELS))
+    canvas.paste(big, (dx, dy))
+    return np.asarray(canvas.resize((cells, cells), Image.Resampling.BOX))
