@@ -28,6 +28,7 @@ TILE = 60  # every template lies centred in a tile of this side
 PRESENT = 0.0
 TOLERATED = 300.0  # squared RGB difference that a background may have
 LIMIT = 50.0  # a channel's difference counts up to this much when backgrounds are compared: the subject hides some
+SHADOWS, SHADE = 64, 0.4  # from this row down the background may be darker, by up to this share: a shadow is no subject
 LOOKS = tuple((scene, time) for scene in SCENES for time in TIMES if time == "night" or scene not in NOCTURNAL)
 TURNS = tuple(np.linspace(0, PAN, 17).tolist())  # how far the camera may have turned, in pixels of the near ground
 PALETTE = np.array([PAINT[name] for name in COLOURS], np.float32)
@@ -201,7 +202,10 @@ def _blurred(picture: np.ndarray) -> np.ndarray:
 def _framed(image: np.ndarray, ground: Ground) -> Frame:
     pixels, grounds = _blurred(image), _grounds(ground)
     pixels = pixels - np.median((pixels - grounds[VARIANTS // 2])[::2, ::2].reshape(-1, 3), axis=0)
-    far = np.min(((pixels - grounds[4:8]) ** 2).sum(-1), axis=0)  # the four shifts; the median took care of the light
+    near = grounds[4:8]  # the four shifts; the median took care of the light
+    shade = ((pixels * near).sum(-1) / np.maximum((near**2).sum(-1), 1)).clip(1 - SHADE, 1)
+    shade[:, :SHADOWS] = 1
+    far = np.min(((pixels - shade[..., None] * near) ** 2).sum(-1), axis=0)
     return Frame(pixels, np.maximum(far - TOLERATED, 0))
 
 
@@ -264,7 +268,9 @@ def _strangest(strange: np.ndarray) -> tuple[float, float]:
     sums = np.pad(evidence, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     mass = sums[window:, window:] - sums[:-window, window:] - sums[window:, :-window] + sums[:-window, :-window]
     top, left = np.unravel_index(int(np.argmax(mass)), mass.shape)
-    return float(left + window / 2), float(top + window / 2)
+    held = evidence[top : top + window, left : left + window] + 1e-6
+    y, x = np.average(np.mgrid[:window, :window].reshape(2, -1), axis=1, weights=held.ravel())
+    return float(left + x), float(top + y)
 
 
 def _best_shares(fit: Fit) -> np.ndarray:
