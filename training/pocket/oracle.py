@@ -219,7 +219,9 @@ def _strangest(strange: np.ndarray) -> tuple[float, float]:
     sums = np.pad(evidence, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     mass = sums[window:, window:] - sums[:-window, window:] - sums[window:, :-window] + sums[:-window, :-window]
     top, left = np.unravel_index(int(np.argmax(mass)), mass.shape)
-    return float(left + window / 2), float(top + window / 2)
+    held = evidence[top : top + window, left : left + window] + 1e-6
+    y, x = np.average(np.mgrid[:window, :window].reshape(2, -1), axis=1, weights=held.ravel())
+    return float(left + x), float(top + y)
 
 
 def _best_shares(fit: Fit) -> np.ndarray:
