@@ -1,7 +1,7 @@
 """Does the cascade help? Sentence, paragraph, still, clip against text straight to video, on pocket's toy world.
 
     python -m training.pocket_next.train_direct --minutes 83      # the rival; minutes: those of train_image and train_video
-    python -m bench.cascade_claim --prompts 100
+    python -m training.pocket_next.cascade_claim --prompts 100
 
 The rival has as many parameters as the image and the video transformer together, and learnt from the same clips for as
 long as both; its steps are chosen so that a clip costs as many FLOPs as the cascade's. Four ways, the same sentences
@@ -175,7 +175,7 @@ def main() -> None:
         "steps": steps, "flops of a forward": counted, "trained": trained, "table": found,
         "sentences": [one.sentence for one in questions],
     }  # fmt: skip
-    report.write("cascade_claim", f"python -m bench.cascade_claim --prompts {options.prompts}", figures)
+    report.write("cascade_claim", f"python -m training.pocket_next.cascade_claim --prompts {options.prompts}", figures)
 
 
 def _last(log: Path) -> str:

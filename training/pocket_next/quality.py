@@ -1,12 +1,12 @@
 """How well pocket shows what it is asked for: seeded prompts through the whole cascade, judged by the oracle.
 
-    python -m bench.pocket_quality --prompts 200
-    python -m bench.pocket_quality --prompts 100 --given caption    # or still: which stage is to blame?
-    python -m bench.pocket_quality --prompts 100 --trained          # wordings and combinations of the training
+    python -m training.pocket_next.quality --prompts 200
+    python -m training.pocket_next.quality --prompts 100 --given caption    # or still: which stage is to blame?
+    python -m training.pocket_next.quality --prompts 100 --trained          # wordings and combinations of the training
 
 The prompts are of wordings that no training saw, and pair a subject with a colour, scene or movement that none showed.
 What is wanted of a clip is what its sentence states; what the sentence leaves open is taken from the caption, since the
-chat model was free to invent it. Prints a table and writes bench/results/pocket_quality.json (or _caption, _still,
+chat model was free to invent it. Prints a table and writes bench/results/pocket_next_quality.json (or _caption, _still,
 _trained).
 """
 
@@ -159,8 +159,8 @@ def main() -> None:
     table = summary(scores)
     show(table)
     print(f"{len(scores)} clips in {seconds:.0f} s")
-    name = "pocket_quality" + f"_{options.given}" * (options.given != "sentence") + "_trained" * options.trained
-    command = f"python -m bench.pocket_quality --prompts {options.prompts} --seed {options.seed}"
+    name = "pocket_next_quality" + f"_{options.given}" * (options.given != "sentence") + "_trained" * options.trained
+    command = f"python -m training.pocket_next.quality --prompts {options.prompts} --seed {options.seed}"
     command += f" --given {options.given}" * (options.given != "sentence") + " --trained" * options.trained
     report.write(name, command, {"seconds": round(seconds, 1), "table": table, "prompts": scores})
 

@@ -1,10 +1,10 @@
 """What a denoising step is worth: pocket's quality against the number of steps, of each diffusion model alone.
 
-    python -m bench.pocket_steps --stills 96 --clips 24
+    python -m training.pocket_next.steps --stills 96 --clips 24
 
 Stills are drawn from true paragraphs, clips from true stills, by the stock pipelines, half of them of combinations that
 no training saw, and judged by the oracle. "clear" is the mean share of a perfect sticker's fit. Prints two tables and
-writes bench/results/pocket_steps.json; the preset's numbers of steps are chosen from it.
+writes bench/results/pocket_next_steps.json; the preset's numbers of steps are chosen from it.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ def main() -> None:
     pairs += [(middle, guidance) for guidance in options.guidances if (middle, guidance) not in pairs]
     filmed = [clips(wanted, texts, steps, guidance) for steps, guidance in pairs]
     show(f"{options.clips} clips", filmed)
-    command = f"python -m bench.pocket_steps --stills {options.stills} --clips {options.clips}"
+    command = f"python -m training.pocket_next.steps --stills {options.stills} --clips {options.clips}"
     figures: dict[str, Any] = {"threads": torch.get_num_threads(), "stills": drawn, "clips": filmed}
-    report.write("pocket_steps", command, figures)
+    report.write("pocket_next_steps", command, figures)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train a direct text-to-video transformer, the rival of the cascade in bench/cascade_claim.py; it is not shipped.
+"""Train a direct text-to-video transformer, the rival of the cascade in cascade_claim.py; it is not shipped.
 
 A CogVideoXTransformer3DModel on the same clips, texts, autoencoder, objective and optimiser as train_video.py, but with
 nothing to begin from than the text, and with as many parameters as the image and the video transformer together. Give it
