@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.pocket.muon import Muon
+from training.pocket.toys import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where checkpoints and where exported models go: of the pocket that ships, or of one in the making.
@@ -35,7 +36,8 @@ POCKET = Path(os.environ.get("POCKET_FOLDER", ROOT / "src" / "animatic" / "pocke
 def parser(doc: str | None, name: str, minutes: float, lr: float) -> argparse.ArgumentParser:
     """The options that every training script has."""
     args = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
-    args.add_argument("--name", default=name, help="folder under training/pocket/runs")
+    args.add_argument("--toy", choices=PACKAGES, default="pocket", help="the world to train on")
+    args.add_argument("--name", default=name, help="folder under RUNS")
     args.add_argument("--minutes", type=float, default=minutes, help="length of the learning-rate schedule")
     args.add_argument("--lr", type=float, default=lr)
     args.add_argument("--seed", type=int, default=0)
@@ -56,18 +58,6 @@ def setup(args: argparse.Namespace) -> torch.device:
 def autocast(device: torch.device) -> torch.autocast:
     """bfloat16 where the machine multiplies it fast (AMX, tensor cores); the weights stay fp32."""
     return torch.autocast(device.type, torch.bfloat16)
-
-
-def patient_attention() -> None:
-    """Compute attention in fp32: on CPUs the backward of the bfloat16 kernel is ten times slower."""
-    fast = F.scaled_dot_product_attention
-
-    def attention(query: Tensor, key: Tensor, value: Tensor, *args: Any, **options: Any) -> Tensor:
-        with torch.autocast(query.device.type, enabled=False):
-            return fast(query.float(), key.float(), value.float(), *args, **options).to(query.dtype)
-
-    if not torch.cuda.is_available():
-        F.scaled_dot_product_attention = attention  # type: ignore[assignment]
 
 
 def plain_attention() -> None:

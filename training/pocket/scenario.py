@@ -13,6 +13,8 @@ from training.pocket.scenes import SCENES
 from training.pocket.sprites import COLOURS, SUBJECTS
 
 MOVEMENTS: tuple[str, ...] = ("left", "right", "up", "down", "bounce", "grow", "rest")
+NAMES: dict[str, tuple[str, ...]] = {"subject": SUBJECTS, "colour": COLOURS, "scene": SCENES, "movement": MOVEMENTS}
+ATTRIBUTES: tuple[str, ...] = tuple(NAMES)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,10 @@ class Scenario:
 
 def sample(rng: np.random.Generator) -> Scenario:
     """A scenario with every attribute drawn evenly."""
-    subject, colour, scene, movement = (
-        str(names[rng.integers(len(names))]) for names in (SUBJECTS, COLOURS, SCENES, MOVEMENTS)
-    )
-    return Scenario(subject, colour, scene, movement, int(rng.integers(2**31)))
+    drawn = {name: str(names[rng.integers(len(names))]) for name, names in NAMES.items()}
+    return Scenario(**drawn, jitter=int(rng.integers(2**31)))
+
+
+def trials(rng: np.random.Generator, count: int) -> list[Scenario]:
+    """`count` scenarios to judge a training by."""
+    return [sample(rng) for _ in range(count)]

@@ -11,13 +11,11 @@ a front looks to the right. Drawing units are hundredths of the sprite's side.
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image
 
-MASTER = 256
-OUTLINE, HALO = 3.6, 3.2
+from training.pocket.stickers import Part, Shape, drawn, star
 
 PAINT: dict[str, tuple[int, int, int]] = {
     "red": (218, 32, 38),
@@ -40,21 +38,7 @@ TONES: dict[str, tuple[int, int, int]] = {
 }
 
 
-class Part(NamedTuple):
-    """One filled shape: `tone` is "body", "shade" (a darker body) or a key of TONES; `points` are in hundredths."""
-
-    tone: str
-    kind: Literal["ellipse", "box", "poly"]
-    points: tuple[float, ...]
-
-
-def _star(cx: float, cy: float, outer: float, inner: float) -> tuple[float, ...]:
-    angles = np.pi * (np.arange(10) / 5 - 0.5)
-    radii = np.where(np.arange(10) % 2 == 0, outer, inner)
-    return tuple(np.stack([cx + radii * np.cos(angles), cy + radii * np.sin(angles)], 1).ravel().tolist())
-
-
-SHAPES: dict[str, tuple[Part, ...]] = {
+SHAPES: dict[str, Shape] = {
     "ball": (
         Part("body", "ellipse", (11, 11, 89, 89)),
         Part("light", "poly", (12.5, 42, 30, 49, 50, 51.5, 70, 49, 87.5, 42, 88.5, 54, 70, 62, 50, 65, 30, 62, 11.5, 54)),
@@ -68,7 +52,7 @@ SHAPES: dict[str, tuple[Part, ...]] = {
         Part("light", "box", (17, 58, 83, 69)),
     ),
     "star": (
-        Part("body", "poly", _star(50, 53, 47, 20)),
+        Part("body", "poly", star(50, 53, 47, 20)),
         Part("dark", "ellipse", (38, 44, 45, 56)),
         Part("dark", "ellipse", (55, 44, 62, 56)),
         Part("dark", "poly", (41, 61, 50, 64, 59, 61, 50, 69)),
@@ -159,50 +143,8 @@ def sprite(subject: str, colour: str, flip: bool = False) -> Image.Image:
     """The RGBA sticker of a subject in a colour, MASTER pixels square, mirrored if `flip`."""
     if flip:
         return sprite(subject, colour).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    shape = _silhouette(subject)
-    dark = _grown(shape, OUTLINE)
-    picture = Image.new("RGB", shape.size, TONES["light"])
-    picture.paste(TONES["dark"], mask=dark)
-    picture.paste(_paint(subject, colour), mask=shape)
-    picture.putalpha(_grown(shape, OUTLINE + HALO))
-    return picture.resize((MASTER, MASTER), Image.Resampling.BOX)
-
-
-def _paint(subject: str, colour: str) -> Image.Image:
     body = np.array(PAINT[colour], float)
-    tones = {"body": tuple(body.astype(int)), "shade": tuple((body * 0.8).astype(int)), **TONES}
+    tones = {**TONES, "body": PAINT[colour], "shade": tuple((body * 0.8).astype(int))}
     if colour == "white":  # cream details would be lost on a white body
         tones["light"] = (178, 184, 212)
-    picture = Image.new("RGB", (2 * MASTER, 2 * MASTER), tones["body"])
-    draw = ImageDraw.Draw(picture)
-    for part in SHAPES[subject]:
-        _fill(draw, part, tones[part.tone])
-    light = np.linspace(1.06, 0.90, 2 * MASTER)[:, None, None]
-    return Image.fromarray((np.asarray(picture) * light).clip(0, 255).astype(np.uint8))
-
-
-@cache
-def _silhouette(subject: str) -> Image.Image:
-    shape = Image.new("L", (2 * MASTER, 2 * MASTER))
-    draw = ImageDraw.Draw(shape)
-    for part in SHAPES[subject]:
-        _fill(draw, part, 255)
-    return shape
-
-
-def _fill(draw: ImageDraw.ImageDraw, part: Part, tone: int | tuple[int, ...]) -> None:
-    # The drawing keeps a margin for outline and halo, so that they are never cut off.
-    points = [2 * MASTER * (0.06 + 0.0088 * v) for v in part.points]
-    if part.kind == "ellipse":
-        draw.ellipse(points, fill=tone)
-    elif part.kind == "box":
-        draw.rectangle(points, fill=tone)
-    else:
-        draw.polygon(points, fill=tone)
-
-
-def _grown(shape: Image.Image, units: float) -> Image.Image:
-    """The shape widened by `units`, corners rounded: the level set of a blur lies about that far outside an edge."""
-    radius = units * 2 * MASTER / 100
-    blurred = shape.filter(ImageFilter.GaussianBlur(radius / 1.3))
-    return ImageChops.lighter(shape, blurred.point([255 * (level > 26) for level in range(256)]))
+    return drawn(SHAPES[subject], tones, TONES["dark"], TONES["light"])

@@ -61,3 +61,8 @@ def sample(rng: np.random.Generator, held_out: bool = False) -> Scenario:
         s = Scenario(**drawn, jitter=int(rng.integers(2**31)))
         if unseen(s) == held_out:
             return s
+
+
+def trials(rng: np.random.Generator, count: int) -> list[Scenario]:
+    """`count` scenarios to judge a training by, every other one with an unseen pair."""
+    return [sample(rng, held_out=n % 2 == 1) for n in range(count)]

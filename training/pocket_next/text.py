@@ -7,15 +7,16 @@ Must not know: pictures, models, training.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
+from training.pocket import grammar
+from training.pocket.grammar import COLOUR_FORMS, HELD_OUT, article, both, dressed, formed, pick, places
 from training.pocket_next import words as w
 from training.pocket_next.scenario import (
-    ATTRIBUTES,
     COLOURS,
     NAMES,
     NOCTURNAL,
@@ -26,47 +27,16 @@ from training.pocket_next.scenario import (
     unseen,
 )
 
-__all__ = ["ATTRIBUTES", "paragraph", "prompt", "sentence", "strange_prompt", "told"]
-
 Text = tuple[str, frozenset[str]]
-LONGEST = 48  # words; with its full stops and commas that is under the 58 tokens that the image and video models read
+LONGEST = 48  # words; with its full stops and commas that is under the 56 tokens that the image and video models read
 ODDS = {"subject": 0.97, "colour": 0.72, "scene": 0.7, "movement": 0.6, "time": 0.35, "prop": 0.4, "camera": 0.3}
+TALKATIVE = {**ODDS, "time": 0.5, "prop": 0.8, "camera": 0.5}  # what users seldom say would be learnt last
+SHORT = 0.25  # share of short prompts among what the transformers are told, so that both also work without a refiner
 DETAILS = ("prop", "time", "camera")  # said around the sentence, from the inside out
 PROPER = tuple(name for name in PROPS if name != "none")  # that there is no prop is never said
 
-# {np} a red boat, {bare} red boat, {verb} sails left, {ing} sailing left, {place} on the sea, {view} the sea
-FORMS: dict[frozenset[str], tuple[str, ...]] = {
-    frozenset({"place", "verb"}): (
-        "{np} {verb} {place}", "{np} {verb} {place}", "{np} {ing} {place}", "{np} {ing} {place}", "{np} {place} {ing}",
-        "{np} {place}, {ing}", "{np} {verb}, {place}", "{place}, {np} {verb}", "{place} {np} {verb}", "{np} is {ing} {place}",
-        "{view} with {np} {ing}", "{np} {place} that {verb}", "there is {np} {place} and it {verb}", "{np} which {verb} {place}",
-        "{bare}, {view}, {ing}", "{bare} {ing}, {view}", "{view}, {bare} {ing}", "{bare} {ing} {place}", "{bare} {place}, {ing}",
-        "{view} and {np} that {verb}", "{np}, {ing} {place}", "{np} {place}. it {verb}", "{np} {place}, it is {ing}",
-    ),
-    frozenset({"place"}): (
-        "{np} {place}", "{np} {place}", "{np}, {view}", "{view} with {np}", "{place}, {np}", "{np} is {place}", "{bare} {place}",
-        "there is {np} {place}", "{view} and {np}", "{bare}, {view}", "{view}, {bare}", "{np} somewhere {place}",
-    ),
-    frozenset({"verb"}): (
-        "{np} {verb}", "{np} {verb}", "{np} {ing}", "{np}, {ing}", "{np} is {ing}", "{np} that {verb}", "there is {np}, it {verb}",
-        "{bare} {ing}", "{bare}, {ing}", "{np} which is {ing}", "{ing}: {np}",
-    ),
-    frozenset(): ("{np}", "{np}", "{bare}", "there is {np}", "just {np}", "simply {np}"),
-}  # fmt: skip
-COLOUR_FORMS = (  # the colour apart from the noun
-    "the {noun} is {colour} and {verb} {place}", "{noun}, {colour}, {view}, {ing}", "a {noun} {ing} {place}, {colour}",
-    "{place} a {noun} {verb}, it is {colour}", "a {noun} {place}, it is {colour} and {verb}", "a {noun} that is {colour} {verb} {place}",
-)  # fmt: skip
-HELD_OUT: dict[frozenset[str], tuple[str, ...]] = {  # never trained on: they measure what was learnt
-    frozenset({"place", "verb"}): (
-        "in this scene {np} {verb} {place}", "we see {np} {ing} {place}", "{ing} {place}: {np}", "look, {np} {verb} {place}!",
-        "{place} we can watch how {np} {verb}", "{np} - {view} - {ing}", "once {np} was {ing} {place}", "it {verb} {place}: {np}",
-        "my idea: {np}, {ing}, {view}",
-    ),
-    frozenset({"place"}): ("{view}: {np}", "we see {np} {place}", "{place} is {np}", "{np} - {view}", "how about {np} {place}?"),
-    frozenset({"verb"}): ("we see {np} {ing}", "look how {np} {verb}", "{np} - {ing}", "it is {ing}, {np}"),
-    frozenset(): ("we see {np}", "look, {np}!", "how about {np}?"),
-}  # fmt: skip
+# "and nothing else" would say that there is no prop.
+FORMS = {**grammar.FORMS, frozenset(): ("{np}", "{np}", "{bare}", "there is {np}", "just {np}", "simply {np}")}
 # {text} is all the rest; {a} a rock, {beside} next to a rock; {hour} at night, {tag} night; {shot} the camera pans
 DETAIL_FORMS: dict[str, tuple[str, ...]] = {
     "prop": ("{text} {beside}", "{text} {beside}", "{text}, {beside}", "{text}, and there is {a} nearby", "{text}, {a} stands nearby",
@@ -104,6 +74,11 @@ def prompt(
             return text, s, said
 
 
+def lesson(rng: np.random.Generator) -> tuple[str, Scenario, frozenset[str]]:
+    """A prompt for the refiner to learn from: it states more than users do."""
+    return prompt(rng, odds=TALKATIVE)
+
+
 def strange_prompt(rng: np.random.Generator) -> tuple[str, Scenario, frozenset[str]]:
     """A prompt with things from outside the world ("a dragon plays chess on mars") and the nearest scenario."""
     odds = {"subject": 0.8, "scene": 0.6, "movement": 0.6, "time": 0.1, "prop": 0.15, "camera": 0.1}
@@ -112,21 +87,21 @@ def strange_prompt(rng: np.random.Generator) -> tuple[str, Scenario, frozenset[s
         swapped = _drawn(s, odds, rng)
         stated = _drawn(s, ODDS, rng) - swapped
         if "movement" in swapped:
-            s = replace(s, movement=_pick(rng, tuple(w.ANTICS)))
+            s = replace(s, movement=pick(rng, tuple(w.ANTICS)))
         s = _imagined(s, stated | swapped | {"subject"}, rng)
         if not unseen(s):
             break
-    noun = _pick(rng, w.STRANGERS[s.subject] if "subject" in swapped else w.NOUNS[s.subject])
-    parts = {"np": _article(rng, " ".join(filter(None, [_shade(s, stated, rng), noun])), strict=True)}
+    noun = pick(rng, w.STRANGERS[s.subject] if "subject" in swapped else w.NOUNS[s.subject])
+    parts = {"np": article(rng, " ".join(filter(None, [_shade(s, stated, rng), noun])), strict=True)}
     if "movement" in swapped:
-        parts["verb"] = _pick(rng, w.ANTICS[s.movement])
+        parts["verb"] = pick(rng, w.ANTICS[s.movement])
     elif "movement" in stated:
         parts["verb"] = _verb(s, rng)
     if "scene" in swapped or "scene" in stated:
-        parts["place"] = parts["view"] = _pick(rng, (w.ELSEWHERE if "scene" in swapped else w.PLACES)[s.scene])
+        parts["place"] = parts["view"] = pick(rng, (w.ELSEWHERE if "scene" in swapped else w.PLACES)[s.scene])
     details = {name: _detail(name, s, rng, odd=name in swapped) for name in DETAILS if name in stated | swapped}
-    text = _formed(FORMS, _joined(parts, details, rng), rng)
-    return _dressed(_detailed(text, DETAIL_FORMS, details, rng), rng), s, stated
+    text = formed(FORMS, _joined(parts, details, rng), rng)
+    return dressed(_detailed(text, DETAIL_FORMS, details, rng), rng, w.FILLERS, w.NOISE), s, stated
 
 
 def paragraph(s: Scenario, rng: np.random.Generator, words: int) -> str:
@@ -171,14 +146,14 @@ SAID: dict[str, dict[str, re.Pattern[str]]] = {
 def _long(s: Scenario, rng: np.random.Generator) -> str:
     thing, where = f"{s.colour} {s.subject}", _where(s)
     a = "an" if s.colour == "orange" else "a"
-    first = _pick(rng, (
+    first = pick(rng, (
         f"{a.title()} {thing} is seen {where}", f"A view of {a} {thing} {where}", f"{a.title()} {thing} appears {where}",
         f"There is {a} {thing} {where}", f"The scene shows {a} {thing} {where}",
     ))  # fmt: skip
-    start, move, manner = w.STARTS[s.movement], w.MOVES[s.movement], _pick(rng, w.MANNERS[s.movement])
-    who, then = _pick(rng, (f"The {s.subject}", f"The {thing}", "It")), _pick(rng, ("and", "and then"))
+    start, move, manner = w.STARTS[s.movement], w.MOVES[s.movement], pick(rng, w.MANNERS[s.movement])
+    who, then = pick(rng, (f"The {s.subject}", f"The {thing}", "It")), pick(rng, ("and", "and then"))
     action = f"{who} {start} {then} {move}, {manner}"
-    light, camera = _pick(rng, w.LIGHTS[s.scene, s.time]), _pick(rng, w.CAMERAS[s.camera])
+    light, camera = pick(rng, w.LIGHTS[s.scene, s.time]), pick(rng, w.CAMERAS[s.camera])
     order = (first, action, light, camera) if rng.random() < 0.7 else (first, light, action, camera)
     return ". ".join(order) + "."
 
@@ -186,7 +161,7 @@ def _long(s: Scenario, rng: np.random.Generator) -> str:
 def _short(s: Scenario, rng: np.random.Generator, limit: int) -> str:
     thing = f"{'An' if s.colour == 'orange' else 'A'} {s.colour} {s.subject} {_where(s)}"
     start, move = w.STARTS[s.movement], w.MOVES[s.movement]
-    light, camera = _pick(rng, w.LIGHTS[s.scene, s.time]), w.CAMERAS[s.camera][0]
+    light, camera = pick(rng, w.LIGHTS[s.scene, s.time]), w.CAMERAS[s.camera][0]
     for text in (f"{thing} {start} and {move}. {light}. {camera}.", f"{thing} {start} and {move}. {camera}."):
         if len(text.split()) <= limit:
             return text
@@ -208,16 +183,16 @@ def _imagined(s: Scenario, stated: frozenset[str], rng: np.random.Generator) -> 
     new = {}
     if "scene" not in stated:
         sunny = "time" in stated and s.time == "day"
-        new["scene"] = _pick(rng, [name for name in scenes or NAMES["scene"] if not (sunny and name in NOCTURNAL)])
+        new["scene"] = pick(rng, [name for name in scenes or NAMES["scene"] if not (sunny and name in NOCTURNAL)])
     if "movement" not in stated:
-        new["movement"] = _pick(rng, movements or NAMES["movement"])
+        new["movement"] = pick(rng, movements or NAMES["movement"])
     if "colour" not in stated:
-        new["colour"] = _pick(rng, colours or COLOURS)
+        new["colour"] = pick(rng, colours or COLOURS)
     if "time" not in stated:
         dark = new.get("scene", s.scene) in NOCTURNAL or rng.random() < 0.2
         new["time"] = "night" if dark else "day"
     if "prop" not in stated:
-        new["prop"] = "none" if rng.random() < 0.7 else _pick(rng, PROPER)
+        new["prop"] = "none" if rng.random() < 0.7 else pick(rng, PROPER)
     if "camera" not in stated:
         new["camera"] = "fixed" if rng.random() < 0.7 else "pan"
     return replace(s, **new)
@@ -235,39 +210,40 @@ def _states_unseen(s: Scenario, stated: frozenset[str]) -> bool:
 
 def _worded(s: Scenario, stated: frozenset[str], rng: np.random.Generator, held_out: bool) -> Text:
     shade = _shade(s, stated, rng)
-    noun = _pick(rng, w.NOUNS[s.subject]) if "subject" in stated else "something"
-    size = _pick(rng, w.SIZES) if rng.random() < 0.2 and "subject" in stated else ""
+    noun = pick(rng, w.NOUNS[s.subject]) if "subject" in stated else "something"
+    size = pick(rng, w.SIZES) if rng.random() < 0.2 and "subject" in stated else ""
     bare = " ".join(filter(None, [size, shade, noun]))
-    parts = {"bare": bare, "np": _article(rng, bare) if "subject" in stated else f"{noun} {shade}".strip()}
+    parts = {"bare": bare, "np": article(rng, bare) if "subject" in stated else f"{noun} {shade}".strip()}
     if "scene" in stated:
-        parts["place"], parts["view"] = _pick(rng, w.PLACES[s.scene]), _pick(rng, w.VIEWS[s.scene])
+        parts["place"], parts["view"] = pick(rng, w.PLACES[s.scene]), pick(rng, w.VIEWS[s.scene])
     if "movement" in stated:
         parts["verb"] = _verb(s, rng)
     elif s.movement in w.WAYS and "subject" in stated and rng.random() < 0.6:
-        parts["verb"] = _pick(rng, w.SIDEWAYS[s.subject])  # "sails": no direction is named
+        parts["verb"] = pick(rng, w.SIDEWAYS[s.subject])  # "sails": no direction is named
     details = {name: _detail(name, s, rng) for name in DETAILS if name in stated}
     whole = size == "" and "subject" in stated and {"verb", "place"} <= parts.keys()
     if shade and whole and not held_out and rng.random() < 0.12:
-        verb, ing = _both(parts["verb"])
-        text = _pick(rng, COLOUR_FORMS).format(noun=noun, colour=shade, verb=verb, ing=ing, **_places(parts))
+        verb, ing = both(parts["verb"])
+        text = pick(rng, COLOUR_FORMS).format(noun=noun, colour=shade, verb=verb, ing=ing, **places(parts))
     else:
-        text = _formed(HELD_OUT if held_out else FORMS, _joined(parts, details, rng), rng)
-    return _dressed(_detailed(text, HELD_OUT_DETAILS if held_out else DETAIL_FORMS, details, rng), rng), stated
+        text = formed(HELD_OUT if held_out else FORMS, _joined(parts, details, rng), rng)
+    text = _detailed(text, HELD_OUT_DETAILS if held_out else DETAIL_FORMS, details, rng)
+    return dressed(text, rng, w.FILLERS, w.NOISE), stated
 
 
 def _detail(name: str, s: Scenario, rng: np.random.Generator, odd: bool = False) -> dict[str, str]:
     """The words for a prop, the time of day or the camera, as its forms need them."""
     if name == "prop":
-        a = _article(rng, _pick(rng, (w.ODD_PROPS if odd else w.PROP_NOUNS)[s.prop]), strict=True)
-        return {"a": a, "beside": _pick(rng, w.BESIDE).format(a)}
+        a = article(rng, pick(rng, (w.ODD_PROPS if odd else w.PROP_NOUNS)[s.prop]), strict=True)
+        return {"a": a, "beside": pick(rng, w.BESIDE).format(a)}
     if name == "time":
         if odd:
-            return dict.fromkeys(("hour", "tag"), _pick(rng, w.ODD_HOURS[s.time]))
+            return dict.fromkeys(("hour", "tag"), pick(rng, w.ODD_HOURS[s.time]))
         hours = w.LUNAR_HOURS if s.scene in NOCTURNAL else w.HOURS[s.time]
-        return {"hour": _pick(rng, hours), "tag": _pick(rng, w.HOUR_TAGS[s.time])}
+        return {"hour": pick(rng, hours), "tag": pick(rng, w.HOUR_TAGS[s.time])}
     if odd:
-        return dict.fromkeys(("shot", "tag"), _pick(rng, w.ODD_SHOTS[s.camera]))
-    return {"shot": _pick(rng, w.SHOTS[s.camera]), "tag": _pick(rng, w.SHOT_TAGS[s.camera])}
+        return dict.fromkeys(("shot", "tag"), pick(rng, w.ODD_SHOTS[s.camera]))
+    return {"shot": pick(rng, w.SHOTS[s.camera]), "tag": pick(rng, w.SHOT_TAGS[s.camera])}
 
 
 def _joined(parts: dict[str, str], details: dict[str, dict[str, str]], rng: np.random.Generator) -> dict[str, str]:
@@ -285,60 +261,17 @@ def _joined(parts: dict[str, str], details: dict[str, dict[str, str]], rng: np.r
 
 def _detailed(text: str, forms: dict[str, tuple[str, ...]], details: dict[str, dict[str, str]], rng: np.random.Generator) -> str:
     for name, detail in details.items():
-        text = _pick(rng, forms[name]).format(text=text, **detail)
+        text = pick(rng, forms[name]).format(text=text, **detail)
     return text
 
 
 def _shade(s: Scenario, stated: frozenset[str], rng: np.random.Generator) -> str:
-    return _pick(rng, w.SHADES[s.colour]) if "colour" in stated else ""
+    return pick(rng, w.SHADES[s.colour]) if "colour" in stated else ""
 
 
 def _verb(s: Scenario, rng: np.random.Generator) -> str:
     if s.movement in w.WAYS:
         verbs = w.SIDEWAYS[s.subject] if rng.random() < 0.6 else w.ANY_SIDEWAYS
-        return f"{_pick(rng, verbs)} {_pick(rng, w.WAYS[s.movement])}"
+        return f"{pick(rng, verbs)} {pick(rng, w.WAYS[s.movement])}"
     own = w.OWN_VERBS.get((s.subject, s.movement), ())
-    return _pick(rng, own if own and rng.random() < 0.5 else w.VERBS[s.movement])
-
-
-def _both(verb: str) -> tuple[str, str]:
-    """("sails left", "sailing left") from "sails|sailing left"."""
-    head, _, tail = verb.partition(" ")
-    does, _, doing = head.partition("|")
-    return f"{does} {tail}".strip(), f"{doing} {tail}".strip()
-
-
-def _places(parts: dict[str, str]) -> dict[str, str]:
-    return {name: parts[name] for name in ("place", "view") if name in parts}
-
-
-def _formed(forms: dict[frozenset[str], tuple[str, ...]], parts: dict[str, str], rng: np.random.Generator) -> str:
-    verb, ing = _both(parts.get("verb", ""))
-    form = _pick(rng, forms[frozenset(parts.keys() & {"place", "verb"})])
-    return form.format(np=parts["np"], bare=parts.get("bare", parts["np"]), verb=verb, ing=ing, **_places(parts))
-
-
-def _article(rng: np.random.Generator, bare: str, strict: bool = False) -> str:
-    article = "an" if bare[0] in "aeiou" else "a"
-    if strict or rng.random() < 0.75:
-        return f"{article} {bare}"
-    return f"{_pick(rng, ('the', 'one', 'my', 'this', 'a'))} {bare}"
-
-
-def _dressed(text: str, rng: np.random.Generator) -> str:
-    """Polite filler, a stray word, capitals and a full stop, as people type."""
-    text = f"{_pick(rng, w.FILLERS)} {text}".strip()
-    if rng.random() < 0.15:
-        text = f"{text}{_pick(rng, (' ', ', '))}{_pick(rng, w.NOISE)}"
-    kind = rng.random()
-    if kind < 0.35:
-        text = text[0].upper() + text[1:]
-    elif kind < 0.38:
-        text = text.upper()
-    elif kind < 0.41:
-        text = text.title()
-    return text + _pick(rng, ("", "", "", ".", ".", "!", " please"))
-
-
-def _pick(rng: np.random.Generator, choices: Sequence[str]) -> str:
-    return choices[int(rng.random() * len(choices))]
+    return pick(rng, own if own and rng.random() < 0.5 else w.VERBS[s.movement])

@@ -11,11 +11,9 @@ equal pixels.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
-from PIL import Image
 
+from training.pocket.stickers import box, cover, placed
 from training.pocket_next.scenario import CAMERAS, MOVEMENTS, NAMES, Scenario, sample, unseen
 from training.pocket_next.scenes import HEIGHT, PAN, PROPS, SCENES, TIMES, WIDTH, background
 from training.pocket_next.sprites import COLOURS, SUBJECTS, sprite
@@ -27,7 +25,6 @@ __all__ = [
 ]  # fmt: skip
 
 FRAMES, FPS = 17, 8
-SUBPIXELS = 4
 GROUND = 86.0  # the row on which shadows lie
 SHADE = 0.34  # how much light the shadow of a subject that touches the ground takes away
 
@@ -70,21 +67,12 @@ def still(s: Scenario) -> np.ndarray:
 
 def mask(s: Scenario, frame: int) -> np.ndarray:
     """Which pixels the subject covers in a frame (halo included, shadow not), bool [96, 144]."""
-    picture, (left, top) = _placed(s, path(s)[frame])
-    full = np.zeros((HEIGHT, WIDTH), bool)
-    height, width = picture.shape[:2]
-    full[top : top + height, left : left + width] = picture[..., 3] > 127
-    return full
+    return cover(*_placed(s, path(s)[frame]), (WIDTH, HEIGHT))
 
 
 def boxes(s: Scenario) -> np.ndarray:
     """The subject's box x0, y0, x1, y1 (last ones exclusive) in every frame, int [17, 4]."""
-    return np.array([_box(mask(s, n)) for n in range(FRAMES)])
-
-
-def _box(covered: np.ndarray) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return np.array([box(mask(s, n)) for n in range(FRAMES)])
 
 
 def _frame(s: Scenario, place: np.ndarray, pan: float) -> np.ndarray:
@@ -111,21 +99,4 @@ def _shadow(picture: np.ndarray, place: np.ndarray) -> None:
 
 
 def _placed(s: Scenario, place: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-    """The antialiased subject, uint8 [h, w, 4], cropped to the frame, and where its top left corner lies (x, y)."""
-    x, y, side = place
-    fine = max(round(float(side) * SUBPIXELS), 1)
-    left, top = round((x - side / 2) * SUBPIXELS), round((y - side / 2) * SUBPIXELS)
-    (column, dx), (row, dy) = divmod(left, SUBPIXELS), divmod(top, SUBPIXELS)
-    small = _reduced(s.subject, s.colour, s.movement == "left", fine, dx, dy)
-    x0, y0 = max(column, 0), max(row, 0)
-    return small[y0 - row : HEIGHT - row, x0 - column : WIDTH - column], (x0, y0)
-
-
-@lru_cache(maxsize=16384)
-def _reduced(subject: str, colour: str, flip: bool, fine: int, dx: int, dy: int) -> np.ndarray:
-    """A sprite of `fine` sub-pixels a side, moved by (dx, dy) sub-pixels and averaged down to pixels, uint8 [h, h, 4]."""
-    big = sprite(subject, colour, flip).resize((fine, fine), Image.Resampling.BILINEAR)
-    cells = -(-(fine + SUBPIXELS) // SUBPIXELS)
-    canvas = Image.new("RGBA", (cells * SUBPIXELS, cells * SUBPIXELS))
-    canvas.paste(big, (dx, dy))
-    return np.asarray(canvas.resize((cells, cells), Image.Resampling.BOX))
+    return placed(sprite, s.subject, s.colour, s.movement == "left", place, (WIDTH, HEIGHT))
