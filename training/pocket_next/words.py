@@ -6,31 +6,18 @@ A verb is written "sails|sailing": what it does, and what it is doing; words aft
 
 from __future__ import annotations
 
+from training.pocket import words as first
+
+GONE = frozenset({"night sky"})  # a scene of the first world; here night is a time of day
+
 NOUNS: dict[str, tuple[str, ...]] = {
-    "ball": ("ball", "ball", "ball", "beach ball", "rubber ball", "toy ball"),
-    "box": ("box", "box", "box", "gift box", "present", "gift", "parcel", "package"),
-    "star": ("star", "star", "star", "smiling star", "toy star"),
-    "boat": ("boat", "boat", "boat", "sailboat", "ship", "sailing boat", "yacht", "sailing ship"),
-    "fish": ("fish", "fish", "fish", "tropical fish", "goldfish"),
-    "rocket": ("rocket", "rocket", "rocket", "spaceship", "rocket ship", "space rocket", "spacecraft"),
-    "tree": ("tree", "tree", "tree", "round tree", "apple tree", "oak"),
-    "bird": ("bird", "bird", "bird", "songbird", "dove", "sparrow", "seagull"),
-    "house": ("house", "house", "house", "cottage", "home", "cabin", "hut"),
-    "car": ("car", "car", "car", "automobile", "sports car", "vehicle", "taxi"),
-    "cat": ("cat", "cat", "cat", "kitten", "kitty", "cat"),
+    **first.NOUNS,
     "balloon": ("balloon", "balloon", "balloon", "party balloon", "toy balloon", "air balloon"),
     "plane": ("plane", "plane", "plane", "airplane", "aeroplane", "aircraft", "jet", "passenger plane"),
     "mushroom": ("mushroom", "mushroom", "mushroom", "toadstool", "spotted mushroom", "mushroom"),
 }
 SHADES: dict[str, tuple[str, ...]] = {
-    "red": ("red", "red", "red", "bright red", "dark red", "crimson", "scarlet"),
-    "orange": ("orange", "orange", "orange", "bright orange", "dark orange", "tangerine"),
-    "yellow": ("yellow", "yellow", "yellow", "bright yellow", "golden", "gold", "lemon yellow"),
-    "green": ("green", "green", "green", "bright green", "dark green", "emerald", "lime green"),
-    "blue": ("blue", "blue", "blue", "bright blue", "dark blue", "light blue", "navy", "azure"),
-    "purple": ("purple", "purple", "purple", "dark purple", "violet", "lilac", "lavender"),
-    "pink": ("pink", "pink", "pink", "bright pink", "hot pink", "rosy", "light pink"),
-    "white": ("white", "white", "white", "pure white", "bright white", "snow-white"),
+    **first.SHADES,
     "brown": ("brown", "brown", "brown", "dark brown", "light brown", "chestnut", "chocolate brown"),
     "black": ("black", "black", "black", "jet black", "deep black", "coal black"),
 }
@@ -61,11 +48,7 @@ PLACES: dict[str, tuple[str, ...]] = {  # where it happens, after the verb
              "up on the moon", "in a crater of the moon"),
 }  # fmt: skip
 VIEWS: dict[str, tuple[str, ...]] = {  # the scene as a thing, for keyword prompts and "X with a boat"
-    "sea": ("the sea", "a calm sea", "the ocean", "a blue ocean", "sea", "ocean", "waves"),
-    "meadow": ("a meadow", "a green meadow", "a flower field", "meadow", "green hills", "a grassy field"),
-    "desert": ("a desert", "the desert", "sand dunes", "desert", "a hot desert", "dunes"),
-    "snow": ("a snowy landscape", "snow", "a winter landscape", "snowy hills", "the snow", "winter"),
-    "city": ("a city", "the city", "a city skyline", "city", "a city street", "skyscrapers"),
+    **{name: said for name, said in first.VIEWS.items() if name not in GONE},
     "forest": ("a forest", "the forest", "forest", "the woods", "a green forest", "woods", "a forest of tall trees"),
     "mountains": ("the mountains", "mountains", "high mountains", "a mountain landscape", "mountain peaks", "a mountain lake"),
     "moon": ("a moon landscape", "the surface of the moon", "moon surface", "a lunar landscape", "moon craters"),
@@ -105,90 +88,39 @@ SHOT_TAGS: dict[str, tuple[str, ...]] = {  # the camera between commas
     "pan": ("panning shot", "slow pan", "camera pan", "panning camera", "slow panning shot", "camera pan to the right"),
 }
 SIDEWAYS: dict[str, tuple[str, ...]] = {  # how a subject gets along; its direction is added, or left open
-    "ball": ("rolls|rolling", "rolls|rolling"),
-    "box": ("slides|sliding", "glides|gliding"),
-    "star": ("glides|gliding", "flies|flying", "shoots|shooting"),
-    "boat": ("sails|sailing", "sails|sailing", "floats|floating", "drifts|drifting", "cruises|cruising"),
-    "fish": ("swims|swimming", "swims|swimming", "glides|gliding"),
-    "rocket": ("flies|flying", "shoots|shooting", "zooms|zooming", "races|racing"),
-    "tree": ("slides|sliding", "glides|gliding", "walks|walking"),
-    "bird": ("flies|flying", "flies|flying", "soars|soaring", "glides|gliding"),
-    "house": ("slides|sliding", "glides|gliding"),
-    "car": ("drives|driving", "drives|driving", "rolls|rolling", "races|racing", "speeds|speeding"),
-    "cat": ("walks|walking", "runs|running", "strolls|strolling", "sneaks|sneaking"),
+    **first.SIDEWAYS,
     "balloon": ("floats|floating", "floats|floating", "drifts|drifting", "flies|flying"),
     "plane": ("flies|flying", "flies|flying", "glides|gliding", "cruises|cruising"),
     "mushroom": ("slides|sliding", "glides|gliding", "walks|walking"),
 }
-ANY_SIDEWAYS = ("moves|moving", "goes|going", "travels|travelling", "heads|heading", "passes|passing", "drifts|drifting")
-WAYS: dict[str, tuple[str, ...]] = {
-    "left": ("to the left", "to the left", "left", "leftwards", "towards the left", "from right to left",
-             "toward the left side"),
-    "right": ("to the right", "to the right", "right", "rightwards", "towards the right", "from left to right",
-              "toward the right side"),
-}  # fmt: skip
+ANY_SIDEWAYS = first.ANY_SIDEWAYS
+WAYS = first.WAYS
 VERBS: dict[str, tuple[str, ...]] = {
-    "up": ("rises|rising", "rises|rising", "climbs|climbing", "moves|moving up", "goes|going up", "floats|floating up",
-           "ascends|ascending", "moves|moving upwards", "climbs|climbing up", "rises|rising up", "lifts|lifting off",
-           "rises|rising into the air", "heads|heading upwards", "goes|going upward", "takes|taking off"),
-    "down": ("falls|falling", "falls|falling", "sinks|sinking", "descends|descending", "moves|moving down",
-             "goes|going down", "comes|coming down", "drops|dropping", "floats|floating down", "falls|falling down",
-             "moves|moving downwards", "sinks|sinking down", "drops|dropping down", "heads|heading downward"),
-    "bounce": ("bounces|bouncing", "bounces|bouncing", "jumps|jumping", "hops|hopping", "bounces|bouncing up and down",
-               "jumps|jumping up and down", "hops|hopping up and down", "leaps|leaping", "bobs|bobbing up and down",
-               "jumps|jumping around", "hops|hopping in place"),
+    **first.VERBS,
     "circle": ("circles|circling", "circles|circling", "moves|moving in a circle", "moves|moving in a circle",
                "goes|going in a circle", "goes|going round and round", "moves|moving in circles", "goes|going around in circles",
                "flies|flying in a circle", "circles|circling around", "moves|moving round and round", "loops|looping"),
-    "grow": ("grows|growing", "grows|growing", "gets|getting bigger", "comes|coming closer", "becomes|becoming larger",
-             "gets|getting larger", "approaches|approaching", "grows|growing bigger", "comes|coming towards us",
-             "comes|coming towards the camera", "grows|growing larger", "gets|getting closer", "approaches|approaching us"),
     "shrink": ("shrinks|shrinking", "shrinks|shrinking", "gets|getting smaller", "gets|getting smaller and smaller",
                "moves|moving away", "goes|going away", "becomes|becoming smaller", "moves|moving away from us",
                "goes|going away from the camera", "disappears|disappearing in the distance", "gets|getting tiny",
                "moves|moving into the distance", "moves|moving farther away"),
-    "rest": ("stands|standing still", "rests|resting", "stays|staying still", "sits|sitting", "waits|waiting",
-             "stands|standing", "sits|sitting still", "stays|staying in place", "rests|resting quietly",
-             "remains|remaining motionless", "holds|holding still", "stays|staying put"),
 }  # fmt: skip
 OWN_VERBS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("rocket", "up"): ("takes|taking off", "blasts|blasting off", "launches|launching", "flies|flying up", "lifts|lifting off"),
-    ("rocket", "down"): ("lands|landing", "lands|landing", "comes|coming in to land"),
-    ("rocket", "rest"): ("stands|standing on the ground", "waits|waiting for launch"),
+    **first.OWN_VERBS,
     ("rocket", "shrink"): ("flies|flying away", "shoots|shooting away"),
-    ("bird", "up"): ("flies|flying up", "flies|flying upwards", "takes|taking off", "soars|soaring up"),
-    ("bird", "down"): ("lands|landing", "flies|flying down", "swoops|swooping down"),
     ("bird", "circle"): ("flies|flying in circles", "circles|circling", "flies|flying round and round"),
     ("bird", "shrink"): ("flies|flying away", "flies|flying away"),
-    ("bird", "rest"): ("sits|sitting", "perches|perching"),
-    ("fish", "up"): ("swims|swimming up", "swims|swimming upwards"),
-    ("fish", "down"): ("swims|swimming down", "dives|diving", "dives|diving down"),
-    ("fish", "bounce"): ("leaps|leaping", "jumps|jumping out of the water"),
     ("fish", "circle"): ("swims|swimming in circles", "swims|swimming in a circle", "swims|swimming round and round"),
     ("fish", "shrink"): ("swims|swimming away", "swims|swimming away from us"),
-    ("boat", "down"): ("sinks|sinking", "sinks|sinking"),
-    ("boat", "rest"): ("lies|lying at anchor", "is|being anchored", "floats|floating in place"),
     ("boat", "bounce"): ("bobs|bobbing", "bobs|bobbing up and down"),
     ("boat", "circle"): ("sails|sailing in circles", "sails|sailing in a circle"),
     ("boat", "shrink"): ("sails|sailing away", "sails|sailing into the distance"),
-    ("car", "rest"): ("is|being parked", "parks|parking", "stands|standing parked"),
     ("car", "circle"): ("drives|driving in circles", "drives|driving in a circle", "drives|driving round and round"),
-    ("car", "grow"): ("drives|driving towards us", "drives|driving towards the camera"),
     ("car", "shrink"): ("drives|driving away", "drives|driving away from us", "drives|driving into the distance"),
-    ("cat", "rest"): ("sits|sitting", "sleeps|sleeping", "lies|lying still"),
-    ("cat", "bounce"): ("jumps|jumping", "hops|hopping", "pounces|pouncing"),
     ("cat", "circle"): ("runs|running in circles", "walks|walking in a circle", "runs|running round and round"),
-    ("cat", "grow"): ("walks|walking towards us", "walks|walking towards the camera"),
     ("cat", "shrink"): ("walks|walking away", "runs|running away"),
-    ("ball", "bounce"): ("bounces|bouncing", "bounces|bouncing", "bounces|bouncing up and down"),
     ("ball", "circle"): ("rolls|rolling in a circle", "rolls|rolling in circles"),
     ("ball", "shrink"): ("rolls|rolling away", "rolls|rolling away from us"),
-    ("ball", "rest"): ("lies|lying still", "lies|lying"),
-    ("star", "up"): ("rises|rising", "floats|floating up"),
-    ("star", "down"): ("falls|falling", "sinks|sinking"),
-    ("star", "rest"): ("hangs|hanging still", "shines|shining without moving"),
-    ("tree", "rest"): ("stands|standing", "stands|standing quietly"),
-    ("house", "rest"): ("stands|standing", "stands|standing quietly"),
     ("balloon", "up"): ("floats|floating up", "rises|rising", "flies|flying up"),
     ("balloon", "down"): ("floats|floating down", "sinks|sinking slowly"),
     ("balloon", "circle"): ("flies|flying in a circle", "floats|floating round and round"),
@@ -203,28 +135,20 @@ OWN_VERBS: dict[tuple[str, str], tuple[str, ...]] = {
     ("mushroom", "grow"): ("grows|growing", "grows|growing bigger"),
     ("mushroom", "rest"): ("stands|standing", "stands|standing quietly"),
 }
-SIZES = ("little", "small", "big", "cute", "tiny", "lovely", "beautiful", "lonely", "old", "shiny", "happy", "funny")
-FILLERS = ("", "", "", "", "", "", "please make a video of", "make a video of", "a video of", "show me", "a clip of",
-           "please draw", "i want to see", "create", "generate a video of", "can you make", "make", "an animation of",
-           "video of", "animate", "i would like", "a short film of", "a picture of", "please show", "give me")  # fmt: skip
+SIZES = first.SIZES
+FILLERS = first.FILLERS
 NOISE = ("slowly", "quickly", "very", "cinematic", "in 4k", "realistic", "gently", "suddenly", "quietly", "really nice",
          "in slow motion", "now", "today", "please be quick", "fast", "highly detailed", "smoothly", "calmly", "for my daughter",
          "like in a dream", "beautiful light", "once more", "as always", "steadily", "in style", "full of joy")  # fmt: skip
 
 # Things outside the world, and what of the world comes nearest.
 STRANGERS: dict[str, tuple[str, ...]] = {
+    **first.STRANGERS,
     "ball": ("apple", "planet", "egg", "pumpkin", "wheel", "snowman", "football", "globe"),
-    "box": ("robot", "book", "computer", "table", "television", "suitcase", "cake", "chair", "piano", "phone"),
     "star": ("angel", "fairy", "comet", "princess", "firework", "jewel", "ghost", "alien", "meteor", "snowflake"),
-    "boat": ("pirate", "canoe", "duck", "swan", "submarine", "raft", "captain"),
-    "fish": ("shark", "whale", "dolphin", "octopus", "mermaid", "turtle", "crab"),
     "rocket": ("astronaut", "satellite", "ufo", "missile", "wizard", "superhero", "space station"),
     "tree": ("flower", "plant", "rose", "cactus", "leaf", "bamboo", "tulip"),
     "bird": ("dragon", "butterfly", "eagle", "owl", "bee", "parrot", "penguin", "chicken", "bat"),
-    "house": ("castle", "tower", "church", "tent", "school", "bridge", "family", "king"),
-    "car": ("truck", "bus", "train", "bicycle", "tractor", "motorcycle", "driver", "knight"),
-    "cat": ("dog", "horse", "lion", "man", "woman", "girl", "boy", "elephant", "rabbit", "fox", "bear", "tiger", "mouse",
-            "person", "child", "unicorn", "cow", "monkey", "wolf", "baby", "dinosaur"),
     "balloon": ("airship", "zeppelin", "parachute", "kite", "soap bubble", "jellyfish", "lollipop"),
     "plane": ("helicopter", "drone", "glider", "space shuttle", "pilot", "paper dart"),
     "mushroom": ("umbrella", "gnome", "dwarf", "elf", "snail", "cupcake", "acorn"),
@@ -288,11 +212,7 @@ HABITS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = { 
 # The paragraph's own words: few, and the same each time, for the models that learn from it. No word of one table says
 # anything of another: the light names no subject, colour or prop, and a camera that pans names no direction.
 SETTINGS: dict[str, str] = {
-    "sea": "on the open sea",
-    "meadow": "in a flowery meadow",
-    "desert": "in a sandy desert",
-    "snow": "in the deep snow",
-    "city": "in a busy city",
+    **{name: said for name, said in first.SETTINGS.items() if name not in GONE},
     "forest": "in a leafy forest",
     "mountains": "in the high mountains",
     "moon": "on the silent moon",
@@ -317,26 +237,14 @@ LIGHTS: dict[tuple[str, str], tuple[str, ...]] = {
     ("moon", "night"): ("Pale earthlight falls on dusty craters", "Dusty craters lie in pale earthlight"),
 }
 STARTS: dict[str, str] = {
-    "left": "starts on the right side",
-    "right": "starts on the left side",
-    "up": "starts at the bottom",
-    "down": "starts at the top",
-    "bounce": "starts near the ground",
+    **first.STARTS,
     "circle": "starts off the centre",
-    "grow": "starts small in the centre",
     "shrink": "starts large in the centre",
-    "rest": "starts in the centre",
 }
 MOVES: dict[str, str] = {
-    "left": "moves to the left",
-    "right": "moves to the right",
-    "up": "moves up",
-    "down": "moves down",
-    "bounce": "bounces up and down",
+    **first.MOVES,
     "circle": "moves in a circle",
-    "grow": "grows larger and larger",
     "shrink": "gets smaller and smaller",
-    "rest": "stays still",
 }
 MANNERS: dict[str, tuple[str, ...]] = {
     "left": ("at a steady pace", "in a straight line"),
