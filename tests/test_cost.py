@@ -111,13 +111,11 @@ def measured(run: Callable[[], Any]) -> tuple[int, int]:
     return counter.get_total_flops(), live.peak
 
 
-def agrees(
-    known: Cost, run: Callable[[], Any], runs: int = 1, flops_within: float = 0.02, bytes_within: float = 0.15
-) -> None:
+def agrees(known: Cost, run: Callable[[], Any], runs: int = 1, flops_within: float = 0.02) -> None:
     """The closed form is within 2 % of the FLOPs of `runs` runs, and within 15 % of the bytes."""
     flops, peak = measured(run)
     assert known.flops == pytest.approx(runs * flops, rel=flops_within)
-    assert known.workspace == pytest.approx(peak, rel=bytes_within)
+    assert known.workspace == pytest.approx(peak, rel=0.15)
 
 
 def made(*shape: int, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
@@ -325,17 +323,15 @@ def test_flux_takes_what_was_counted_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "changed", "bytes_within"),
+    ("preset", "changed"),
     [
-        ("flux-cogvideox", {}, 0.15),
-        ("flux-cogvideox", {"video__guidance_scale": 1.0}, 0.15),
-        ("flux-cogvideox15", {}, 0.15),
-        # What the loop holds beside a forward, which alone is measured here, is a third of so small a one. With the
-        # loop: test_clips_take_on_the_cpu_what_was_told.
-        ("pocket", {}, 0.35),
+        ("flux-cogvideox", {}),
+        ("flux-cogvideox", {"video__guidance_scale": 1.0}),
+        ("flux-cogvideox15", {}),
+        ("pocket", {}),
     ],
 )
-def test_cogvideox_denoises(preset: str, changed: dict[str, Any], bytes_within: float) -> None:
+def test_cogvideox_denoises(preset: str, changed: dict[str, Any]) -> None:
     spec, configs = known(preset, "video")
     shot = options(preset, **changed)
     c, copies = configs["transformer"], 2 if shot["video.guidance_scale"] > 1 else 1
@@ -354,7 +350,7 @@ def test_cogvideox_denoises(preset: str, changed: dict[str, Any], bytes_within: 
         "ofs": made(1, dtype=dtype) if c.get("ofs_embed_dim") else None,
     }  # fmt: skip
     one = cost("cogvideox", "denoise", configs, shot, DTYPES[spec.dtype])
-    agrees(one, lambda: module(**inputs), one.passes, bytes_within=bytes_within)
+    agrees(one, lambda: module(**inputs), one.passes)
 
 
 def test_cogvideox_takes_what_was_counted_before() -> None:

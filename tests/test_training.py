@@ -10,8 +10,6 @@ import torch
 
 from training.pocket import common, train_image_vae, train_video_vae
 from training.pocket.muon import Muon, orthogonalised
-from training.pocket_next import inflate_vae
-from training.pocket_next import train_image_vae as next_image_vae
 
 
 @pytest.mark.parametrize("shape", [(8, 32), (32, 8), (16, 16)])
@@ -31,12 +29,13 @@ def test_muon_learns_a_linear_map_and_its_state_goes_on() -> None:
             state = optimiser.state_dict()
             optimiser = Muon(dict(model.named_parameters()), 0.05)
             optimiser.load_state_dict(state)
+        optimiser.set_rate(0.05 * (1 - step / 60))  # the rate falls, as in every training
         loss = (model(x) - target).square().mean()
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.1 * losses[0]
+    assert losses[-1] < 0.05 * losses[0]
     assert losses[31] < losses[28]
 
 
@@ -80,8 +79,8 @@ def test_the_trainings_attention_is_the_stock_one(monkeypatch: pytest.MonkeyPatc
 
 def test_the_next_video_autoencoder_codes_every_frame_as_the_image_autoencoder_does() -> None:
     torch.manual_seed(0)
-    image, video = next_image_vae.build(), inflate_vae.build()
-    inflate_vae.inflate(image, video)
+    image, video = train_image_vae.build(), train_video_vae.build(frames_a_latent=1)
+    train_video_vae.inflate(image, video)
     still = torch.randn(1, 3, 32, 48)
     with torch.no_grad():
         flat = image.encode(still).latent_dist.mean

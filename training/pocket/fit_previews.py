@@ -5,15 +5,16 @@ Writes preview.json next to the models: factors [16][3] and bias [3], colours in
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, AutoencoderKLCogVideoX
 from torch import Tensor
 
-from training.pocket import world
 from training.pocket.common import POCKET, to_pixels, write_json
-from training.pocket.scenario import sample
+from training.pocket.toys import PACKAGES, Toy, toy
 
 
 def fit(latents: Tensor, colours: Tensor) -> dict[str, list[list[float]] | list[float]]:
@@ -24,24 +25,31 @@ def fit(latents: Tensor, colours: Tensor) -> dict[str, list[list[float]] | list[
 
 
 @torch.no_grad()
-def main(count: int = 40) -> None:
+def fitted(world: Toy, count: int = 40) -> None:
+    """Fit both maps on stills and clips of a world, and write them."""
     rng = np.random.default_rng(5)
     image = AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32)
     video = AutoencoderKLCogVideoX.from_pretrained(POCKET / "video" / "vae", torch_dtype=torch.float32)
     pairs: dict[str, list[tuple[Tensor, Tensor]]] = {"image": [], "video": []}
     for _ in range(count):
-        clip = to_pixels(world.frames(sample(rng)))
+        clip = to_pixels(world.world.frames(world.scenario.sample(rng)))
         small = F.avg_pool2d(clip / 2 + 0.5, 8)
         latents = (image.encode(clip[:1]).latent_dist.mode() - image.config.shift_factor) * image.config.scaling_factor
         pairs["image"].append((latents, small[:1]))
         latents = video.encode(clip.transpose(0, 1)[None]).latent_dist.mode()[0].transpose(0, 1)
-        frames = torch.cat([small[:1], small[1:].unflatten(0, (4, 4)).mean(1)])
+        frames = torch.cat([small[:1], small[1:].unflatten(0, (-1, video.config.temporal_compression_ratio)).mean(1)])
         pairs["video"].append((latents * video.config.scaling_factor, frames))
     flat = {
         name: [torch.cat(part).permute(0, 2, 3, 1).flatten(0, 2) for part in zip(*both, strict=True)]
         for name, both in pairs.items()
     }
     write_json(POCKET / "preview.json", {name: fit(*both) for name, both in flat.items()})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--toy", choices=PACKAGES, default="pocket", help="the world that the models know")
+    fitted(toy(parser.parse_args().toy))
 
 
 if __name__ == "__main__":

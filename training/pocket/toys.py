@@ -14,11 +14,12 @@ SIZES = {"pocket": (1200, 800, 2048), "next": (2600, 1200, 2560)}
 
 
 class Toy(NamedTuple):
-    """A world's modules (scenario.py, words.py, text.py, world.py, oracle.py), which have the same names in every world.
+    """A world's name, and its modules, which are called the same in every world.
 
     sizes   of the vocabularies: words of T5, merges of CLIP, tokens of the refiner
     """
 
+    name: str
     scenario: Any
     words: Any
     text: Any
@@ -29,5 +30,5 @@ class Toy(NamedTuple):
 
 def toy(name: str) -> Toy:
     """A world by its name in PACKAGES. Raises KeyError for another."""
-    modules = (import_module(f"{PACKAGES[name]}.{noun}") for noun in Toy._fields[:-1])
-    return Toy(*modules, SIZES[name])
+    modules = (import_module(f"{PACKAGES[name]}.{noun}") for noun in Toy._fields[1:-1])
+    return Toy(name, *modules, SIZES[name])

@@ -1,6 +1,6 @@
 """Trains pocket's refiner: a tiny Llama that turns a short prompt into a paragraph of the toy world within a word limit.
 
-    python -m training.pocket.train_chat --minutes 20
+    python -m training.pocket.train_chat --minutes 21
 
 Knows: the chat model's shape, its conversations and how well it keeps what the user named. Must not know: pictures.
 
@@ -12,6 +12,7 @@ then, the app's second request for a shorter paragraph. Only the answers count i
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,13 +27,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from training.pocket import words as w
 from training.pocket.common import POCKET, ROOT, Run, autocast, export, parser, setup, write_json
-from training.pocket.scenario import Scenario, sample
-from training.pocket.text import ATTRIBUTES, paragraph, prompt, strange_prompt, told
+from training.pocket.toys import Toy, toy
 
 SYSTEM = ROOT / "src/animatic/prompts/pocket.txt"
 AGAIN = "That was {count} words. Rewrite it in at most {words} words."
+SHOUTED = 0.12  # share of prompts in capitals: other tokens, which are rare otherwise
+NAMED = 5.0  # weight in the loss of words that name an attribute
 IGNORE = -100
 Message = dict[str, str]
 
@@ -69,8 +70,8 @@ def generation(tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
 class Conversations:
     """Endless batches of templated conversations; the labels are the last answers."""
 
-    def __init__(self, seed: int):
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, seed: int, world: Toy):
+        self.rng, self.world = np.random.default_rng(seed), world
         self.tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(POCKET / "chat")
         self.system = SYSTEM.read_text(encoding="utf-8").strip()
 
@@ -88,20 +89,22 @@ class Conversations:
         words = self.limit()
         messages = self.asked(text, words)
         if again:
-            draft = paragraph(s, self.rng, 100)
+            draft = self.world.text.paragraph(s, self.rng, 100)
             words = min(words, max(20, len(draft.split()) - int(self.rng.integers(1, 10))))
             messages = [*self.asked(text, words), {"role": "assistant", "content": draft},
                         {"role": "user", "content": AGAIN.format(count=len(draft.split()), words=words)}]  # fmt: skip
-        return messages, paragraph(s, self.rng, max(words, 20))
+        return messages, self.world.text.paragraph(s, self.rng, max(words, 20))
 
-    def _request(self) -> tuple[str, Scenario]:
+    def _request(self) -> tuple[str, Any]:
         kind = self.rng.random()
         if kind < 0.84:
-            return prompt(self.rng)[:2]
+            text, s, _ = self.world.text.lesson(self.rng)
+            return (str(self.rng.choice((text.upper(), text.title()))) if self.rng.random() < SHOUTED else text), s
         if kind < 0.97:
-            return strange_prompt(self.rng)[:2]
-        scraps = [*w.NOISE, *w.SIZES, "hello", "what is this", "why", "once upon a time", "123", "my friend", "love", "test"]
-        return " ".join(map(str, self.rng.choice(scraps, self.rng.integers(1, 5)))), sample(self.rng)
+            return self.world.text.strange_prompt(self.rng)[:2]
+        words = self.world.words
+        scraps = [*words.NOISE, *words.SIZES, "hello", "what is this", "why", "once upon a time", "123", "my friend", "love", "test"]
+        return " ".join(map(str, self.rng.choice(scraps, self.rng.integers(1, 5)))), self.world.scenario.sample(self.rng)
 
     def batch(self, count: int) -> tuple[Tensor, Tensor]:
         """Token ids and labels, [count, length], padded on the right."""
@@ -122,14 +125,24 @@ class Conversations:
         return ids, labels
 
 
-def loss_of(model: LlamaForCausalLM, ids: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of the answers only; the big output layer is computed just for them."""
+def weights(tokenizer: PreTrainedTokenizerFast, world: Toy) -> Tensor:
+    """What each token counts in the loss, [vocabulary]: the words that name an attribute far more than the rest.
+
+    They are few of a paragraph's words and the only ones that have to be found in the request.
+    """
+    words = (f" {name}" for names in world.scenario.NAMES.values() for name in names)
+    named = [ids[0] for ids in tokenizer([*words], add_special_tokens=False).input_ids if len(ids) == 1]
+    return torch.ones(len(tokenizer)).index_fill(0, torch.tensor(named), NAMED)
+
+
+def loss_of(model: LlamaForCausalLM, ids: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    """Weighted cross entropy of the answers only; the big output layer is computed just for them."""
     with autocast(ids.device):
         hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
         wanted = labels[:, 1:]
         picked = wanted != IGNORE
         logits = model.lm_head(hidden[picked])
-    return F.cross_entropy(logits.float(), wanted[picked])
+    return F.cross_entropy(logits.float(), wanted[picked], weight)
 
 
 @torch.no_grad()
@@ -143,25 +156,25 @@ def answers(model: LlamaForCausalLM, talks: Conversations, asked: list[list[Mess
     return tokenizer.batch_decode(out[:, inputs.input_ids.shape[1] :], skip_special_tokens=True)
 
 
-def scores(model: LlamaForCausalLM, seed: int, count: int = 300) -> dict[str, float]:
+def scores(model: LlamaForCausalLM, world: Toy, seed: int, count: int = 300) -> dict[str, float]:
     """Over fresh prompts, half of them in held-out wordings, with limits as in training.
 
     kept: prompts of which every named attribute is in the paragraph, and so for each attribute; valid: paragraphs that
-    say all four attributes clearly; within: paragraphs within the limit; strange: valid ones for prompts from outside.
+    say all attributes clearly; within: paragraphs within the limit; strange: valid ones for prompts from outside.
     """
-    talks = Conversations(seed)
-    fresh = [prompt(talks.rng, held_out=n % 2 == 0) for n in range(count)]
+    talks, told, names = Conversations(seed, world), world.text.told, world.scenario.NAMES
+    fresh = [world.text.prompt(talks.rng, held_out=n % 2 == 0) for n in range(count)]
     limits = [max(talks.limit(), 20) for _ in fresh]
     said = answers(model, talks, [talks.asked(text, n) for (text, _, _), n in zip(fresh, limits, strict=True)], seed)
     kept = {name: [told(text).get(name) == getattr(s, name) for text, (_, s, stated) in zip(said, fresh, strict=True) if name in stated]
-            for name in ATTRIBUTES}  # fmt: skip
+            for name in names}  # fmt: skip
     everything = [all(told(text).get(name) == getattr(s, name) for name in stated) for text, (_, s, stated) in zip(said, fresh, strict=True)]
-    outside = answers(model, talks, [talks.asked(strange_prompt(talks.rng)[0], 100) for _ in range(count // 3)], seed + 1)
+    outside = answers(model, talks, [talks.asked(world.text.strange_prompt(talks.rng)[0], 100) for _ in range(count // 3)], seed + 1)
     result = {
         "kept": np.mean(everything), **{f"kept {name}": np.mean(hits) for name, hits in kept.items()},
-        "kept held out": np.mean(everything[::2]), "valid": np.mean([len(told(text)) == 4 for text in said]),
+        "kept held out": np.mean(everything[::2]), "valid": np.mean([len(told(text)) == len(names) for text in said]),
         "within": np.mean([len(text.split()) <= n for text, n in zip(said, limits, strict=True)]),
-        "strange": np.mean([len(told(text)) == 4 for text in outside]),
+        "strange": np.mean([len(told(text)) == len(names) for text in outside]),
     }  # fmt: skip
     return {name: round(float(value), 4) for name, value in result.items()}
 
@@ -178,21 +191,23 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> float:
 
 
 def main() -> None:
-    options: argparse.ArgumentParser = parser(__doc__, "chat", minutes=20, lr=2e-3)
+    options: argparse.ArgumentParser = parser(__doc__, "chat", minutes=21, lr=0.003)
     options.add_argument("--batch", type=int, default=32)
     args = options.parse_args()
     setup(args)
-    talks = Conversations(args.seed)
+    world = toy(args.toy)
+    talks = Conversations(args.seed, world)
     model = model_for(talks.tokenizer)
     run = Run(args, model, decay=0.995)
     AttentionInterface.register("float", float_attention)
     model.set_attn_implementation("float")  # after the copy that averages the weights, which also generates
     talks.rng = np.random.default_rng(args.seed + run.step)
+    weight = weights(talks.tokenizer, world)
     for step in run.steps():
-        run.update(loss_of(model, *talks.batch(args.batch)))
+        run.update(loss_of(model, *talks.batch(args.batch), weight))
         if step % 400 == 399:
-            run.log(**scores(run.ema, seed=1, count=60))
-    found = scores(run.ema, seed=2)
+            run.log(**scores(run.ema, world, seed=1, count=60))
+    found = scores(run.ema, world, seed=2)
     run.log(**found, megabytes=save(run.ema, talks.tokenizer))
     write_json(run.folder / "scores.json", found)
 

@@ -13,21 +13,21 @@ import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 from torch import Tensor
 
-from training.pocket import world
 from training.pocket.common import (
     POCKET,
     RUNS,
     Run,
     autocast,
     cached,
+    compiled,
     export,
     parser,
-    patient_attention,
+    plain_attention,
     setup,
     to_pixels,
 )
-from training.pocket.scenario import Scenario, sample
 from training.pocket.texts import LENGTH, Texts
+from training.pocket.toys import Toy, toy
 
 HEIGHT, WIDTH = 6, 9  # tokens, each 2 x 2 latents of 8 x 8 pixels
 
@@ -49,23 +49,23 @@ def pack(latents: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, seed: int, count: int) -> dict[str, Any]:
+def encode(vae: AutoencoderKL, world: Toy, seed: int, count: int) -> dict[str, Any]:
     """`count` stills as scaled latents [n, 54, 64], how much of each token the subject covers [n, 54], and scenarios."""
     rng = np.random.default_rng(seed)
-    scenarios = [sample(rng) for _ in range(count)]
+    scenarios = [world.scenario.sample(rng) for _ in range(count)]
     latents, covers = [], []
     for start in range(0, count, 16):
         batch = scenarios[start : start + 16]
-        stills = to_pixels(np.stack([world.still(s) for s in batch])).to(vae.device)
+        stills = to_pixels(np.stack([world.world.still(s) for s in batch])).to(vae.device)
         with autocast(vae.device):
             mode = vae.encode(stills).latent_dist.mode().float()
         latents.append(pack((mode - vae.config.shift_factor) * vae.config.scaling_factor).half().cpu())
-        masks = np.stack([world.mask(s, 0) for s in batch]).reshape(len(batch), HEIGHT, 16, WIDTH, 16)
+        masks = np.stack([world.world.mask(s, 0) for s in batch]).reshape(len(batch), HEIGHT, 16, WIDTH, 16)
         covers.append(torch.from_numpy(masks.mean((2, 4)).reshape(len(batch), -1)))
     return {"scenarios": scenarios, "latents": torch.cat(latents), "cover": torch.cat(covers).float()}
 
 
-def loss_of(model: FluxTransformer2DModel, x0: Tensor, cover: Tensor, tokens: Tensor, pooled: Tensor) -> Tensor:
+def loss_of(model: Any, x0: Tensor, cover: Tensor, tokens: Tensor, pooled: Tensor) -> Tensor:
     """Weighted squared error of the predicted velocity."""
     sigma = torch.sigmoid(torch.randn(len(x0), device=x0.device) + 0.3)
     noise = torch.randn_like(x0)
@@ -97,36 +97,33 @@ def pipeline(transformer: FluxTransformer2DModel, vae: AutoencoderKL) -> FluxPip
 
 
 def main() -> None:
-    args = parser(__doc__, "image", minutes=66, lr=0.02)
-    args.add_argument("--stills", type=int, default=4000)
+    args = parser(__doc__, "image", minutes=48, lr=0.02)
+    args.add_argument("--stills", type=int, default=6000)
     args.add_argument("--batch", type=int, default=32)
     options = args.parse_args()
     device = setup(options)
-    patient_attention()
+    plain_attention()
     vae = AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32).to(device).eval()
-    path, seed = RUNS / options.name / "stills.pt", options.seed + 1
-    data = cached(path, lambda: encode(vae, seed, options.stills), Scenario)
+    world, path, seed = toy(options.toy), RUNS / options.name / "stills.pt", options.seed + 1
+    data = cached(path, lambda: encode(vae, world, seed, options.stills), world.scenario.Scenario)
     run = Run(options, build().to(device))
-    texts = Texts(options.seed + run.step, device)
+    model, texts = compiled(run.model), Texts(options.seed + run.step, device, world)
     for step in run.steps():
         picks = torch.randint(options.stills, (options.batch,))
-        paragraphs = texts.paragraphs([data["scenarios"][pick] for pick in picks])
+        said = texts.wordings([data["scenarios"][pick] for pick in picks])
         x0, cover = data["latents"][picks].float().to(device), data["cover"][picks].to(device)
-        run.update(loss_of(run.model, x0, cover, texts.tokens(paragraphs), texts.pooled(paragraphs)))
-        if step % 500 == 499:
-            judge(run, vae, texts)
-    judge(run, vae, texts)
+        run.update(loss_of(model, x0, cover, texts.tokens(said), texts.pooled(said)))
+        if step % 1000 == 999:
+            judge(run, vae, texts, world)
+    judge(run, vae, texts, world)
 
 
-def judge(run: Run, vae: AutoencoderKL, texts: Texts, count: int = 48) -> None:
-    """Export, draw stills of unseen scenarios, and log what the oracle sees in them."""
-    from training.pocket.oracle import judge_still
-
+def judge(run: Run, vae: AutoencoderKL, texts: Texts, world: Toy, count: int = 48) -> None:
+    """Export, draw stills of scenarios to judge by, and log what the oracle sees in them."""
     megabytes = export(run.ema, POCKET / "image" / "transformer")
-    rng = np.random.default_rng(999)
-    wanted = [sample(rng) for _ in range(count)]
+    wanted = world.scenario.trials(np.random.default_rng(999), count)
     stills = draw(pipeline(run.ema, vae), texts, texts.paragraphs(wanted), steps=16)
-    seen = [judge_still(still) for still in stills]
+    seen = [world.oracle.judge_still(still) for still in stills]
     rates = {
         name: sum(getattr(s, name) == getattr(w, name) for s, w in zip(seen, wanted, strict=True)) / count
         for name in ("subject", "colour", "scene")

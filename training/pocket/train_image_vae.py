@@ -11,6 +11,7 @@ from torch import Tensor
 
 from training.pocket.common import POCKET, Run, autocast, divergence, export, parser, psnr, setup
 from training.pocket.data import Pool
+from training.pocket.toys import toy
 
 WHOLE = 0.75  # share of the time at which whole stills join
 
@@ -52,8 +53,9 @@ def main() -> None:
     options = args.parse_args()
     device = setup(options)
     run = Run(options, build().to(device), decay=0.998)
-    pool = Pool(options.seed + 1 + run.step)
-    test = Pool(999, 16, 0).whole(16, 1)[:, :, 0].to(device)
+    world = toy(options.toy).world
+    pool = Pool(options.seed + 1 + run.step, world)
+    test = Pool(999, world, 16, 0).whole(16, 1)[:, :, 0].to(device)
     for step in run.steps():
         stills = pool.whole(2, 1) if run.progress > WHOLE and step % 2 else pool.crops(8, 1, 48)
         loss, error, kl = loss_of(run.model, stills[:, :, 0].to(device), options.kl)

@@ -4,7 +4,7 @@
 
 Knows: the encoders' shapes and what they must tell apart. Must not know: pictures.
 
-Both read paragraphs, prompts and shuffled paragraphs and must tell subject, colour, scene and movement by a linear layer
+Both read paragraphs, prompts and shuffled paragraphs and must tell every attribute by a linear layer
 from T5's end token, from the mean of all T5 outputs (padding too) and from CLIP's pooled output; hidden T5 tokens must be
 guessed, so that every token keeps its own meaning. Texts are padded without an attention mask, as the stock pipelines do it. The research notes trained the
 encoders jointly with the image transformer; here they come first and stay fixed, so that image and video train at once.
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,10 +25,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config,
 
 from training.pocket.adam import Adam
 from training.pocket.common import POCKET, Run, export, parser, setup, write_json
-from training.pocket.scenario import COLOURS, MOVEMENTS, SCENES, SUBJECTS, Scenario, sample
-from training.pocket.text import ATTRIBUTES, paragraph, sentence
+from training.pocket.toys import Toy, toy
 
-NAMES: dict[str, tuple[str, ...]] = {"subject": SUBJECTS, "colour": COLOURS, "scene": SCENES, "movement": MOVEMENTS}
 WIDTH, LENGTHS, END, UNKNOWN, IGNORE = 128, (48, 56, 64), 1, 2, -100
 HEADS = ("end", "mean", "clip")
 
@@ -34,7 +34,7 @@ HEADS = ("end", "mean", "clip")
 class Encoders(nn.Module):
     """Both encoders and the heads that only training needs."""
 
-    def __init__(self, t5_vocab: int, clip: CLIPTokenizer):
+    def __init__(self, t5_vocab: int, clip: CLIPTokenizer, names: Mapping[str, Sequence[str]]):
         super().__init__()
         self.t5 = T5EncoderModel(T5Config(
             vocab_size=t5_vocab, d_model=WIDTH, d_kv=32, d_ff=384, num_layers=4, num_heads=4, dropout_rate=0.0,
@@ -47,7 +47,7 @@ class Encoders(nn.Module):
             pad_token_id=clip.pad_token_id, projection_dim=WIDTH,
         ))  # fmt: skip
         self.heads = nn.ModuleDict(
-            {f"{part}_{name}": nn.Linear(WIDTH, len(NAMES[name])) for part in HEADS for name in ATTRIBUTES}
+            {f"{part}_{name}": nn.Linear(WIDTH, len(known)) for part in HEADS for name, known in names.items()}
         )
         self.guess = nn.Linear(WIDTH, t5_vocab)
         for encoder in (self.t5, self.clip):
@@ -77,8 +77,8 @@ class Encoders(nn.Module):
 class Texts:
     """Endless batches of texts with the attributes that each states."""
 
-    def __init__(self, seed: int):
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, seed: int, world: Toy):
+        self.rng, self.world, self.names = np.random.default_rng(seed), world, world.scenario.NAMES
         self.t5 = T5TokenizerFast.from_pretrained(POCKET / "image/tokenizer_2")
         self.clip = CLIPTokenizer.from_pretrained(POCKET / "image/tokenizer")
 
@@ -90,22 +90,24 @@ class Texts:
         t5 = self.t5(list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         # CLIP is causal: what is padded after the end cannot change the pooled output.
         clip = self.clip(list(texts), padding=True, max_length=77, truncation=True, return_tensors="pt")
-        wanted = {name: torch.tensor([c[name] for c in classes]) for name in ATTRIBUTES}
+        wanted = {name: torch.tensor([c[name] for c in classes]) for name in self.names}
         return t5.input_ids, clip.input_ids, wanted
 
     def _one(self, kind: str) -> tuple[str, dict[str, int]]:
-        s = sample(self.rng)
+        s = self.world.scenario.sample(self.rng)
         text, stated = self._text(s, kind)
-        return text, {name: NAMES[name].index(getattr(s, name)) if name in stated else IGNORE for name in ATTRIBUTES}
+        return text, {
+            name: known.index(getattr(s, name)) if name in stated else IGNORE for name, known in self.names.items()
+        }
 
-    def _text(self, s: Scenario, kind: str) -> tuple[str, frozenset[str]]:
+    def _text(self, s: Any, kind: str) -> tuple[str, frozenset[str]]:
         if kind in ("sentence", "held out"):
-            return sentence(s, self.rng, held_out=kind == "held out")
-        text = paragraph(s, self.rng, int(self.rng.choice([20, 24, 30, 45, 100])))
+            return self.world.text.sentence(s, self.rng, held_out=kind == "held out")
+        text = self.world.text.paragraph(s, self.rng, int(self.rng.choice([20, 24, 30, 45, 100])))
         if kind == "shuffled":
             parts = text.rstrip(".").split(". ")
             text = ". ".join(parts[n] for n in self.rng.permutation(len(parts))) + "."
-        return text, frozenset(ATTRIBUTES)
+        return text, frozenset(self.names)
 
 
 def losses(model: Encoders, t5_ids: Tensor, clip_ids: Tensor, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -120,16 +122,16 @@ def losses(model: Encoders, t5_ids: Tensor, clip_ids: Tensor, wanted: dict[str, 
     total = {"guess": 0.3 * F.cross_entropy(model.guess(tokens[hidden]), t5_ids[hidden])}
     for part, rows in (("end", clean), ("mean", clean), ("clip", half)):
         total[part] = sum(
-            (F.cross_entropy(logits[f"{part}_{name}"][:rows], wanted[name][:rows], ignore_index=IGNORE) for name in ATTRIBUTES),
+            (F.cross_entropy(logits[f"{part}_{name}"][:rows], wanted[name][:rows], ignore_index=IGNORE) for name in wanted),
             torch.zeros(()),
         )
     return total
 
 
 @torch.no_grad()
-def scores(model: Encoders, seed: int, count: int = 512) -> dict[str, float]:
+def scores(model: Encoders, world: Toy, seed: int, count: int = 512) -> dict[str, float]:
     """Share of stated attributes told right, per encoder, kind of text and attribute (the worst one is listed last)."""
-    texts, result = Texts(seed), dict[str, float]()
+    texts, result = Texts(seed, world), dict[str, float]()
     for kind in ("paragraph", "shuffled", "sentence", "held out"):
         t5_ids, clip_ids, wanted = texts.batch(count, kind)
         _, logits = model(t5_ids, clip_ids)
@@ -152,17 +154,18 @@ def main() -> None:
     options.add_argument("--batch", type=int, default=64)
     args = options.parse_args()
     setup(args)
-    texts = Texts(args.seed)
-    model = Encoders(len(texts.t5), texts.clip)
+    world = toy(args.toy)
+    texts = Texts(args.seed, world)
+    model = Encoders(len(texts.t5), texts.clip, texts.names)
     run = Run(args, model, decay=0.995, optimiser=Adam)
     texts.rng = np.random.default_rng(args.seed + run.step)
     for step in run.steps():
         parts = losses(model, *texts.batch(args.batch))
         run.update(sum(parts.values(), torch.zeros(())), **parts)
         if step % 200 == 199:
-            found = scores(run.ema, seed=1, count=256)
+            found = scores(run.ema, world, seed=1, count=256)
             run.log(mean=sum(found.values()) / len(found), worst=min(found.items(), key=lambda pair: pair[1]))
-    found = scores(run.ema, seed=2, count=2000)
+    found = scores(run.ema, world, seed=2, count=2000)
     sizes = save(run.ema)
     run.log(**found, **sizes)
     write_json(run.folder / "scores.json", found | {f"{name} MB": size for name, size in sizes.items()})

@@ -16,35 +16,27 @@ from diffusers import (
     CogVideoXImageToVideoPipeline,
     CogVideoXTransformer3DModel,
 )
-from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from torch import Tensor
 
-from training.pocket import world
-from training.pocket.common import (
-    POCKET,
-    RUNS,
-    Run,
-    autocast,
-    cached,
-    export,
-    parser,
-    patient_attention,
-    setup,
-    to_pixels,
-)
-from training.pocket.scenario import Scenario, sample
+from training.pocket.clips import autoencoder, clips
+from training.pocket.common import POCKET, Run, autocast, compiled, export, parser, plain_attention, setup, to_pixels
 from training.pocket.texts import LENGTH, Texts
+from training.pocket.toys import Toy, toy
 
-HEIGHT, WIDTH, FRAMES = 12, 18, 5  # latents
-HEADS, HEAD = 3, 64
+HEIGHT, WIDTH, FRAMES = 96, 144, 17  # of a clip
 
 
-def build(text: int = 128) -> CogVideoXTransformer3DModel:
+def build(frames_a_latent: int, heads: int = 3, layers: int = 6, channels: int = 32) -> CogVideoXTransformer3DModel:
+    """With four frames in a latent one as of CogVideoX 1.0; else one as of 1.5, which takes two latents a token.
+
+    channels   what goes in: twice the autoencoder's for image to video, once for text to video
+    """
+    newer = frames_a_latent < 4
     return CogVideoXTransformer3DModel(
-        num_attention_heads=HEADS, attention_head_dim=HEAD, in_channels=32, out_channels=16, num_layers=6,
-        time_embed_dim=128, text_embed_dim=text, sample_width=WIDTH, sample_height=HEIGHT, sample_frames=world.FRAMES,
-        patch_size=2, temporal_compression_ratio=4, max_text_seq_length=LENGTH,
-        use_rotary_positional_embeddings=True, use_learned_positional_embeddings=True,
+        num_attention_heads=heads, attention_head_dim=64, in_channels=channels, out_channels=16, num_layers=layers,
+        time_embed_dim=128, text_embed_dim=128, sample_width=WIDTH // 8, sample_height=HEIGHT // 8, sample_frames=FRAMES,
+        patch_size=2, patch_size_t=2 if newer else None, temporal_compression_ratio=frames_a_latent,
+        max_text_seq_length=LENGTH, use_rotary_positional_embeddings=True, use_learned_positional_embeddings=not newer,
     )  # fmt: skip
 
 
@@ -55,54 +47,36 @@ def scheduler() -> CogVideoXDPMScheduler:
     )  # fmt: skip
 
 
-@torch.no_grad()
-def encode(vae: AutoencoderKLCogVideoX, seed: int, count: int) -> dict[str, Any]:
-    """`count` clips: scaled latents [n, 5, 16, 12, 18], the still alone as mean and deviation, the subject's cover."""
-    rng = np.random.default_rng(seed)
-    scenarios, clips, anchors, covers = [sample(rng) for _ in range(count)], [], [], []
-    for s in scenarios:
-        video = to_pixels(world.frames(s)).transpose(0, 1)[None].to(vae.device)
-        with autocast(vae.device):
-            clips.append(vae.encode(video).latent_dist.mode().transpose(1, 2).half().cpu() * vae.config.scaling_factor)
-            alone = vae.encode(video[:, :, :1]).latent_dist
-        both = torch.stack([alone.mean, alone.std], 1)[:, :, :, 0] * vae.config.scaling_factor
-        anchors.append(both.half().cpu())
-        covers.append(torch.from_numpy(_cover(s)))
-    return {
-        "scenarios": scenarios, "clips": torch.cat(clips), "anchors": torch.cat(anchors),
-        "cover": torch.stack(covers).float(),
-    }  # fmt: skip
-
-
-def _cover(s: Scenario) -> np.ndarray:
-    """How much of each latent cell the subject crosses while the cell lasts, [5, 12, 18]."""
-    masks = np.stack([world.mask(s, n) for n in range(world.FRAMES)])
-    cells = masks.reshape(world.FRAMES, HEIGHT, 8, WIDTH, 8).mean((2, 4))
-    return np.stack([cells[0]] + [cells[4 * n - 3 : 4 * n + 1].max(0) for n in range(1, FRAMES)])
-
-
 class Objective:
     """The loss, with the schedule and the rotary table that the stock pipeline will use."""
 
-    def __init__(self, device: torch.device):
-        self.alphas = scheduler().alphas_cumprod.float().to(device)
-        self.rotary = get_3d_rotary_pos_embed(
-            HEAD, ((0, 0), (HEIGHT // 2, WIDTH // 2)), (HEIGHT // 2, WIDTH // 2), FRAMES, device=device
+    def __init__(self, transformer: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX):
+        frames = 1 + (FRAMES - 1) // vae.config.temporal_compression_ratio
+        # The pipelines of CogVideoX 1.5 begin with a frame too many, to fill the tokens, and throw it away.
+        self.extra = -frames % (transformer.config.patch_size_t or 1)
+        self.alphas = scheduler().alphas_cumprod.float().to(vae.device)
+        self.rotary = pipeline(transformer, vae)._prepare_rotary_positional_embeddings(
+            HEIGHT, WIDTH, frames + self.extra, vae.device
         )
 
-    def __call__(
-        self, model: CogVideoXTransformer3DModel, x0: Tensor, anchor: Tensor, cover: Tensor, tokens: Tensor
-    ) -> Tensor:
-        """Weighted squared error of the predicted v, [n, 5, 16, 12, 18] given one anchor [n, 16, 12, 18] each."""
+    def __call__(self, model: Any, x0: Tensor, anchor: Tensor | None, cover: Tensor, tokens: Tensor) -> Tensor:
+        """Weighted squared error of the predicted v for clips [n, t, 16, 12, 18] and the subject's cover [n, t, 12, 18].
+
+        With an anchor [n, 16, 12, 18] image to video, without one text to video.
+        """
+        x0, cover = (torch.cat([x[:, :1]] * self.extra + [x], 1) for x in (x0, cover))
         time = torch.randint(1000, (len(x0),), device=x0.device)
         alpha = self.alphas[time].view(-1, 1, 1, 1, 1)
         noise = torch.randn_like(x0)
-        image = torch.zeros_like(x0)
-        image[:, 0] = anchor
+        noisy = alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise
+        if anchor is not None:
+            image = torch.zeros_like(x0)
+            image[:, 0] = anchor
+            noisy = torch.cat([noisy, image], 2)
         with autocast(x0.device):
             v = model(
-                hidden_states=torch.cat([alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise, image], 2),
-                encoder_hidden_states=tokens, timestep=time, image_rotary_emb=self.rotary, return_dict=False,
+                hidden_states=noisy, encoder_hidden_states=tokens, timestep=time, image_rotary_emb=self.rotary,
+                return_dict=False,
             )[0].float()  # fmt: skip
         error = (v - (alpha.sqrt() * noise - (1 - alpha).sqrt() * x0)).square().mean(2)
         weight = 1 + 3 * cover
@@ -118,58 +92,59 @@ def pipeline(transformer: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVide
 @torch.no_grad()
 def draw(
     pipe: CogVideoXImageToVideoPipeline, texts: Texts, paragraph: str, still: np.ndarray, steps: int, guidance: float,
-    dynamic: bool = False, seed: int = 0,
+    seed: int = 0,
 ) -> np.ndarray:  # fmt: skip
     """One clip by the stock pipeline, uint8 [17, 96, 144, 3]."""
     out = pipe(
         image=to_pixels(still)[None].clamp(-1, 1), prompt_embeds=texts.tokens([paragraph]),
-        negative_prompt_embeds=texts.tokens([""]), height=96, width=144, num_frames=17, num_inference_steps=steps,
-        guidance_scale=guidance, use_dynamic_cfg=dynamic, generator=torch.Generator().manual_seed(seed), output_type="np",
+        negative_prompt_embeds=texts.tokens([""]), height=HEIGHT, width=WIDTH, num_frames=FRAMES,
+        num_inference_steps=steps, guidance_scale=guidance, generator=torch.Generator().manual_seed(seed),
+        output_type="np",
     ).frames[0]  # fmt: skip
     return (out * 255).round().astype(np.uint8)
 
 
+def picked(data: dict[str, Any], texts: Texts, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A batch: clips, anchors (mean and deviation), covers, and T5's states; a tenth has no text, for guidance."""
+    picks = torch.randint(len(data["scenarios"]), (count,))
+    said = texts.wordings([data["scenarios"][pick] for pick in picks])
+    said = ["" if drop else text for text, drop in zip(said, torch.rand(count) < 0.1, strict=True)]
+    clip, anchor, cover = (data[key][picks].float().to(texts.device) for key in ("clips", "anchors", "cover"))
+    return clip, anchor, cover, texts.tokens(said)
+
+
 def main() -> None:
-    args = parser(__doc__, "video", minutes=59, lr=0.02)
-    args.add_argument("--clips", type=int, default=1200)
+    args = parser(__doc__, "video", minutes=35, lr=0.02)
     args.add_argument("--batch", type=int, default=8)
     options = args.parse_args()
-    device = setup(options)
-    patient_attention()
-    vae = AutoencoderKLCogVideoX.from_pretrained(POCKET / "video" / "vae", torch_dtype=torch.float32).to(device).eval()
-    path, seed = RUNS / options.name / "clips.pt", options.seed + 1
-    data = cached(path, lambda: encode(vae, seed, options.clips), Scenario)
-    run = Run(options, build().to(device))
-    texts, objective = Texts(options.seed + run.step, device), Objective(device)
+    device, world = setup(options), toy(options.toy)
+    plain_attention()
+    data, vae = clips(world), autoencoder()
+    run = Run(options, build(vae.config.temporal_compression_ratio).to(device))
+    texts, objective = Texts(options.seed + run.step, device, world), Objective(run.model, vae)
+    model = compiled(run.model)
     for step in run.steps():
-        picks = torch.randint(options.clips, (options.batch,))
-        paragraphs = texts.paragraphs([data["scenarios"][pick] for pick in picks])
-        paragraphs = ["" if drop else text for text, drop in zip(paragraphs, torch.rand(options.batch) < 0.1, strict=True)]
-        mean, deviation = data["anchors"][picks].float().to(device).unbind(1)
-        anchor = mean + deviation * torch.randn_like(mean) + 0.1 * torch.rand(()) * torch.randn_like(mean)
-        x0, cover = data["clips"][picks].float().to(device), data["cover"][picks].to(device)
-        run.update(objective(run.model, x0, anchor, cover, texts.tokens(paragraphs)))
-        if step % 800 == 799:
-            judge(run, vae, texts)
-    judge(run, vae, texts, 12)
+        x0, anchor, cover, tokens = picked(data, texts, options.batch)
+        mean, deviation = anchor.unbind(1)
+        still = mean + deviation * torch.randn_like(mean) + 0.1 * torch.rand((), device=device) * torch.randn_like(mean)
+        run.update(objective(model, x0, still, cover, tokens))
+        if step % 1500 == 1499:
+            judge(run, vae, texts, world, 6)
+    judge(run, vae, texts, world, 16)
 
 
-def judge(run: Run, vae: AutoencoderKLCogVideoX, texts: Texts, count: int = 5) -> None:
-    """Export, draw clips of unseen scenarios from their true stills, and log what the oracle sees in them."""
-    from training.pocket import oracle
-
+def judge(run: Run, vae: AutoencoderKLCogVideoX, texts: Texts, world: Toy, count: int) -> None:
+    """Export, draw clips of scenarios to judge by from their true stills, and log what the oracle sees in them."""
     megabytes = export(run.ema, POCKET / "video" / "transformer")
-    rng, pipe, scores = np.random.default_rng(999), pipeline(run.ema, vae), []
-    for n in range(count):
-        wanted = sample(rng)
-        still = world.still(wanted)
+    pipe, scores = pipeline(run.ema, vae), []
+    names = [name for name in ("subject", "colour", "movement", "camera") if name in world.scenario.NAMES]
+    for n, wanted in enumerate(world.scenario.trials(np.random.default_rng(999), count)):
+        still = world.world.still(wanted)
         clip = draw(pipe, texts, texts.paragraphs([wanted])[0], still, steps=12, guidance=3.0, seed=n)
-        seen = oracle.judge(clip)
+        seen = world.oracle.judge(clip)
         first = 10 * np.log10(255**2 / np.square(clip[0].astype(float) - still).mean())
-        right = [getattr(seen, key) == getattr(wanted, key) for key in ("subject", "colour", "movement")]
-        scores.append((*right, all(seen.present), first))
-    names = ("subject", "colour", "movement", "present", "first_db")
-    means = dict(zip(names, np.mean(scores, 0).round(3).tolist(), strict=True))
+        scores.append([*(getattr(seen, name) == getattr(wanted, name) for name in names), all(seen.present), first])
+    means = dict(zip((*names, "present", "first_db"), np.mean(scores, 0).round(3).tolist(), strict=True))
     run.log(**means, megabytes=megabytes)
 
 

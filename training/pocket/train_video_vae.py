@@ -13,16 +13,17 @@ from torch import Tensor
 
 from training.pocket.common import POCKET, Run, autocast, divergence, export, parser, psnr, setup, to_pixels
 from training.pocket.data import Pool
+from training.pocket.toys import toy
 
 WHOLE = 0.8  # share of the time at which whole clips join
 CROPS = ((2, 9, 48), (1, 9, 64), (8, 1, 48))  # count, frames, side
 CROP_ODDS = torch.tensor((0.55, 0.3, 0.15))
 
 
-def build() -> AutoencoderKLCogVideoX:
+def build(frames_a_latent: int = 4) -> AutoencoderKLCogVideoX:
     return AutoencoderKLCogVideoX(
         block_out_channels=(16, 32, 64, 64), latent_channels=16, layers_per_block=1, norm_num_groups=8,
-        sample_height=96, sample_width=144, scaling_factor=1.0,
+        sample_height=96, sample_width=144, scaling_factor=1.0, temporal_compression_ratio=frames_a_latent,
     )  # fmt: skip
 
 
@@ -93,7 +94,8 @@ def main() -> None:
     model = build()
     inflate(AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32), model)
     run = Run(options, model.to(device), decay=0.998)
-    pool, test = Pool(options.seed + 1 + run.step), Pool(999, 12, 0)
+    world = toy(options.toy).world
+    pool, test = Pool(options.seed + 1 + run.step, world), Pool(999, world, 12, 0)
     if options.decoder_only:
         freeze(run, test)
     for step in run.steps():

@@ -29,13 +29,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from animatic import api, media, metrics
 from animatic.core import Clip
 from bench import report
+from training.pocket.clips import autoencoder
 from training.pocket.common import POCKET, RUNS
+from training.pocket.texts import LENGTH, Texts
+from training.pocket.toys import toy
+from training.pocket.train_video import FRAMES, HEIGHT, WIDTH, Objective
 from training.pocket_next import train_direct, world
-from training.pocket_next.clips import FRAMES, HEIGHT, WIDTH
 from training.pocket_next.oracle import judge
 from training.pocket_next.quality import Asked, asked
-from training.pocket_next.texts import LENGTH, Texts
-from training.pocket_next.train_video import Objective
 
 ARMS = ("direct, sentence", "direct, paragraph", "cascade, sentence", "cascade, paragraph")
 FULL = ARMS[-1]
@@ -58,7 +59,7 @@ def flops(run: Callable[[], Any]) -> int:
 def image_flops() -> int:
     """Of one forward of the image transformer for one still."""
     model = FluxTransformer2DModel.from_pretrained(POCKET / "image" / "transformer", torch_dtype=torch.float32)
-    tokens = HEIGHT * WIDTH // 4
+    tokens = HEIGHT * WIDTH // 16**2
     inputs = {
         "hidden_states": torch.zeros(1, tokens, 64), "timestep": torch.ones(1), "txt_ids": torch.zeros(LENGTH, 3),
         "encoder_hidden_states": torch.zeros(1, LENGTH, 128), "pooled_projections": torch.zeros(1, 128),
@@ -67,21 +68,25 @@ def image_flops() -> int:
     return flops(lambda: model(**inputs))
 
 
-def video_flops(model: CogVideoXTransformer3DModel) -> int:
+def video_flops(model: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX) -> int:
     """Of one forward of a video transformer for one clip, without guidance."""
-    channels = model.config.in_channels
+    objective = Objective(model, vae)
+    frames = 1 + (FRAMES - 1) // vae.config.temporal_compression_ratio + objective.extra
+    size = (frames, model.config.in_channels, HEIGHT // 8, WIDTH // 8)
     inputs = {
-        "hidden_states": torch.zeros(1, FRAMES + 1, channels, HEIGHT, WIDTH), "timestep": torch.ones(1),
+        "hidden_states": torch.zeros(1, *size), "timestep": torch.ones(1),
         "encoder_hidden_states": torch.zeros(1, LENGTH, 128),
-        "image_rotary_emb": Objective(torch.device("cpu")).rotary,
+        "image_rotary_emb": objective.rotary,
     }  # fmt: skip
     return flops(lambda: model(**inputs))
 
 
-def equal_steps(rival: CogVideoXTransformer3DModel, options: dict[str, Any]) -> tuple[int, dict[str, int]]:
+def equal_steps(
+    rival: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX, options: dict[str, Any]
+) -> tuple[int, dict[str, int]]:
     """The rival's steps for as many FLOPs as the cascade's denoising takes, and what was counted, per forward."""
     ours = CogVideoXTransformer3DModel.from_pretrained(POCKET / "video" / "transformer", torch_dtype=torch.float32)
-    counted = {"image": image_flops(), "video": video_flops(ours), "direct": video_flops(rival)}
+    counted = {"image": image_flops(), "video": video_flops(ours, vae), "direct": video_flops(rival, vae)}
     passes = 2 if options[GUIDANCE] > 1 else 1
     cascade = options[IMAGE_STEPS] * counted["image"] + options[VIDEO_STEPS] * passes * counted["video"]
     return max(round(cascade / (passes * counted["direct"])), 1), counted
@@ -92,10 +97,11 @@ def cascade(wishes: list[api.Wish], out: Path) -> list[Clip]:
     return [made[wish.seed] for wish in wishes]
 
 
-def direct(model: CogVideoXTransformer3DModel, texts: list[str], steps: int, guidance: float) -> list[Frames]:
+def direct(
+    model: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX, texts: list[str], steps: int, guidance: float
+) -> list[Frames]:
     """Clips of texts by the stock text-to-video pipeline, encoded and read back as the cascade's are."""
-    vae = AutoencoderKLCogVideoX.from_pretrained(POCKET / "video" / "vae", torch_dtype=torch.float32).eval()
-    pipe, embedder = train_direct.pipeline(model, vae), Texts(0, torch.device("cpu"))
+    pipe, embedder = train_direct.pipeline(model, vae), Texts(0, torch.device("cpu"), toy("next"))
     drawn = (train_direct.draw(pipe, embedder, text, steps, guidance, seed) for seed, text in enumerate(texts))
     return [np.stack(list(media.each_frame(media.mp4_bytes(clip, media.Encoding(), "", {})))) for clip in drawn]
 
@@ -152,17 +158,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=8, help="of the grid")
     options = parser.parse_args()
     rival = CogVideoXTransformer3DModel.from_pretrained(train_direct.FOLDER, torch_dtype=torch.float32).eval()
+    vae = autoencoder()
     questions = asked(options.prompts, options.seed, held_out=True)
     out = Path(tempfile.mkdtemp(prefix="cascade-claim-"))
     plain = [api.Wish(one.sentence, preset="pocket", seed=n) for n, one in enumerate(questions)]
     full = cascade(plain, out / "full")
     unrefined = [api.Wish(wish.prompt, preset="pocket", seed=wish.seed, caption=wish.prompt) for wish in plain]
-    steps, counted = equal_steps(rival, full[0].record["options"])
+    steps, counted = equal_steps(rival, vae, full[0].record["options"])
     guidance = full[0].record["options"][GUIDANCE]
     print(f"{steps} steps of the direct model; FLOPs of a forward: {counted}")
     filmed: Filmed = {
-        ARMS[0]: direct(rival, [one.sentence for one in questions], steps, guidance),
-        ARMS[1]: direct(rival, [clip.caption for clip in full], steps, guidance),
+        ARMS[0]: direct(rival, vae, [one.sentence for one in questions], steps, guidance),
+        ARMS[1]: direct(rival, vae, [clip.caption for clip in full], steps, guidance),
         ARMS[2]: [media.frames_of(clip.path) for clip in cascade(unrefined, out / "unrefined")],
         ARMS[3]: [media.frames_of(clip.path) for clip in full],
     }

@@ -19,18 +19,16 @@ from diffusers import AutoencoderKL, AutoencoderKLCogVideoX, CogVideoXTransforme
 
 from animatic.metrics import psnr
 from bench import report
+from training.pocket import train_image, train_video
 from training.pocket.common import POCKET
-from training.pocket_next import train_image, train_video, world
+from training.pocket.texts import Texts
+from training.pocket.toys import toy
+from training.pocket_next import world
 from training.pocket_next.oracle import judge, judge_still
-from training.pocket_next.scenario import Scenario, sample
-from training.pocket_next.texts import Texts
+from training.pocket_next.scenario import Scenario, trials
 
 Row = dict[str, float]
-
-
-def scenarios(count: int, seed: int = 77) -> list[Scenario]:
-    rng = np.random.default_rng(seed)
-    return [sample(rng, held_out=n % 2 == 1) for n in range(count)]
+SEED = 77
 
 
 def stills(wanted: list[Scenario], texts: Texts, steps: int) -> Row:
@@ -86,11 +84,11 @@ def main() -> None:
     parser.add_argument("--clip-steps", type=int, nargs="*", default=[2, 4, 6, 8, 12, 16])
     parser.add_argument("--guidances", type=float, nargs="*", default=[1.0, 3.0], help="at the middle of the steps")
     options = parser.parse_args()
-    texts = Texts(0, torch.device("cpu"))
-    wanted = scenarios(options.stills)
+    texts = Texts(0, torch.device("cpu"), toy("next"))
+    wanted = trials(np.random.default_rng(SEED), options.stills)
     drawn = [stills(wanted, texts, steps) for steps in options.still_steps]
     show(f"{options.stills} stills", drawn)
-    wanted = scenarios(options.clips)
+    wanted = trials(np.random.default_rng(SEED), options.clips)
     pairs: list[tuple[int, float]] = [(steps, 3.0) for steps in options.clip_steps]
     middle = options.clip_steps[len(options.clip_steps) // 2]
     pairs += [(middle, guidance) for guidance in options.guidances if (middle, guidance) not in pairs]

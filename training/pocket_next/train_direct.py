@@ -1,7 +1,7 @@
 """Train a direct text-to-video transformer, the rival of the cascade in cascade_claim.py; it is not shipped.
 
 A CogVideoXTransformer3DModel on the same clips, texts, autoencoder, objective and optimiser as train_video.py, but with
-nothing to begin from than the text, and with as many parameters as the image and the video transformer together. Give it
+nothing to begin from but the text, and with as many parameters as the image and the video transformer together. Give it
 the minutes of both.
 """
 
@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline, CogVideoXTransformer3DModel
 
+from training.pocket.clips import autoencoder, clips
 from training.pocket.common import RUNS, Run, compiled, export, parser, plain_attention, setup
-from training.pocket_next.clips import autoencoder, clips
-from training.pocket_next.scenario import sample
-from training.pocket_next.texts import Texts
-from training.pocket_next.train_video import Objective, build, picked, scheduler
+from training.pocket.texts import Texts
+from training.pocket.toys import Toy, toy
+from training.pocket.train_video import Objective, build, picked, scheduler
 
 FOLDER = RUNS / "direct" / "transformer"
 
 
-def rival() -> CogVideoXTransformer3DModel:
-    return build(heads=4, layers=8, channels=16)
+def rival(frames_a_latent: int) -> CogVideoXTransformer3DModel:
+    return build(frames_a_latent, heads=4, layers=8, channels=16)
 
 
 def pipeline(transformer: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX) -> CogVideoXPipeline:
@@ -46,29 +46,27 @@ def main() -> None:
     args = parser(__doc__, "direct", minutes=83, lr=0.02)
     args.add_argument("--batch", type=int, default=8)
     options = args.parse_args()
-    device = setup(options)
+    device, world = setup(options), toy(options.toy)
     plain_attention()
-    data, vae = clips(), autoencoder()
-    run = Run(options, rival().to(device))
-    model, texts, objective = compiled(run.model), Texts(options.seed + run.step, device), Objective(device)
+    data, vae = clips(world), autoencoder()
+    run = Run(options, rival(vae.config.temporal_compression_ratio).to(device))
+    texts, objective = Texts(options.seed + run.step, device, world), Objective(run.model, vae)
+    model = compiled(run.model)
     for step in run.steps():
         x0, _, cover, tokens = picked(data, texts, options.batch)
         run.update(objective(model, x0, None, cover, tokens))
         if step % 1500 == 1499:
-            judge(run, vae, texts)
-    judge(run, vae, texts, 16)
+            judge(run, vae, texts, world, 6)
+    judge(run, vae, texts, world, 16)
 
 
-def judge(run: Run, vae: AutoencoderKLCogVideoX, texts: Texts, count: int = 6) -> None:
-    """Export, draw clips of paragraphs, half of them of pairs never trained together, and log what the oracle sees."""
-    from training.pocket_next import oracle
-
+def judge(run: Run, vae: AutoencoderKLCogVideoX, texts: Texts, world: Toy, count: int) -> None:
+    """Export, draw clips of paragraphs of scenarios to judge by, and log what the oracle sees in them."""
     megabytes = export(run.ema, FOLDER)
-    rng, pipe, scores = np.random.default_rng(999), pipeline(run.ema, vae), list[Any]()
+    pipe, scores = pipeline(run.ema, vae), list[Any]()
     names = ("subject", "colour", "scene", "movement")
-    for n in range(count):
-        wanted = sample(rng, held_out=n % 2 == 1)
-        seen = oracle.judge(draw(pipe, texts, texts.paragraphs([wanted])[0], steps=16, guidance=3.0, seed=n))
+    for n, wanted in enumerate(world.scenario.trials(np.random.default_rng(999), count)):
+        seen = world.oracle.judge(draw(pipe, texts, texts.paragraphs([wanted])[0], steps=16, guidance=3.0, seed=n))
         scores.append([*(getattr(seen, name) == getattr(wanted, name) for name in names), all(seen.present)])
     run.log(**dict(zip((*names, "present"), np.mean(scores, 0).round(3).tolist(), strict=True)), megabytes=megabytes)
 
