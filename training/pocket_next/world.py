@@ -5,7 +5,7 @@ pictures of the subjects are in sprites.py, those of the scenes in scenes.py, th
 training, files.
 
 A clip is 17 frames of 144 x 96 at 8 a second. One big subject moves on a path that its movement decides, over a background
-that stands still or slides to the left; `jitter` seeds only small differences of place and size, so equal scenarios give
+that stands still or slides to the left; `jitter` seeds only small differences of place, so equal scenarios give
 equal pixels.
 """
 
@@ -26,28 +26,32 @@ __all__ = [
 
 FRAMES, FPS = 17, 8
 GROUND = 86.0  # the row on which shadows lie
+# In pixels, across, down and of the side. A subject that may lie anywhere looks different in every latent cell of 8 x 8
+# pixels: at quarters of a pixel models as small as pocket's drew a mosaic for whatever moved. 64 pixels in 16 steps of 4
+# move as smoothly, and there are only eight ways to lie in a cell.
+GRID = np.array([4.0, 2.0, 2.0])
 SHADE = 0.34  # how much light the shadow of a subject that touches the ground takes away
 
 
 def path(s: Scenario) -> np.ndarray:
-    """float [17, 3]: centre x, centre y and side of the sprite in pixels, frame by frame."""
-    wobble = np.random.default_rng(s.jitter).uniform(-1, 1, 3)
+    """float [17, 3]: centre x, centre y and side of the sprite in pixels, frame by frame, in steps of GRID."""
+    start = np.random.default_rng(s.jitter).integers(-1, 2, 2) * 4
     t = np.linspace(0.0, 1.0, FRAMES)
     still_ = np.ones(FRAMES)
     x, y, side = 72 * still_, 56 * still_, 44 * still_
     if s.movement in ("left", "right"):
-        x = 37 + 70 * (t if s.movement == "right" else 1 - t)
+        x = 40 + 64 * (t if s.movement == "right" else 1 - t)
     elif s.movement in ("up", "down"):
-        y = 25 + 46 * (t if s.movement == "down" else 1 - t)
+        y = 40 + 32 * (t if s.movement == "down" else 1 - t)
+        start[1] = 0
     elif s.movement == "bounce":
-        y = 67 - 26 * np.abs(np.sin(2 * np.pi * t))
+        y = 66 - 24 * np.abs(np.sin(2 * np.pi * t))
+        start[1] = 0
     elif s.movement == "circle":
-        x, y = 72 - 18 * np.sin(2 * np.pi * t), 47 - 16 * np.cos(2 * np.pi * t)
+        x, y = 72 - 16 * np.sin(2 * np.pi * t), 48 - 16 * np.cos(2 * np.pi * t)
     elif s.movement in ("grow", "shrink"):
-        side = 30 + 26 * (t if s.movement == "grow" else 1 - t)
-    slack = (2.0, 6.0)[s.movement not in ("left", "right", "circle")]
-    x, y = x + slack * wobble[0], y + (2.0, 3.0)[s.movement in ("left", "right", "rest")] * wobble[1]
-    return np.stack([x, y, side * (1 + 0.04 * wobble[2])], 1)
+        side = 32 + 24 * (t if s.movement == "grow" else 1 - t)
+    return (np.stack([x + start[0], y + start[1], side], 1) / GRID).round() * GRID
 
 
 def pans(s: Scenario) -> np.ndarray:
