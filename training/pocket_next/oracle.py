@@ -134,8 +134,8 @@ def movement_of(places: np.ndarray) -> str:
     edge = max(len(places) // 8, 1)
     first, last = places[:edge].mean(0), places[-edge:].mean(0)
     dx, dy, growth = last[0] - first[0], last[1] - first[1], last[2] / first[2]
-    size = np.log(growth) / np.log(1.87)
-    ways = {"right": dx / 70, "left": -dx / 70, "down": dy / 46, "up": -dy / 46, "grow": size, "shrink": -size}
+    size = np.log(growth) / np.log(56 / 32)
+    ways = {"right": dx / 64, "left": -dx / 64, "down": dy / 48, "up": -dy / 48, "grow": size, "shrink": -size}
     best = max(ways, key=lambda name: ways[name])
     if ways[best] > 0.35:
         return best

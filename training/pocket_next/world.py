@@ -26,26 +26,27 @@ __all__ = [
 
 FRAMES, FPS = 17, 8
 GROUND = 86.0  # the row on which shadows lie
-# In pixels, across, down and of the side. A subject that may lie anywhere looks different in every latent cell of 8 x 8
-# pixels: at quarters of a pixel models as small as pocket's drew a mosaic for whatever moved. 64 pixels in 16 steps of 4
-# move as smoothly, and there are only eight ways to lie in a cell.
-GRID = np.array([4.0, 2.0, 2.0])
+# In pixels, of place and side. A subject that may lie anywhere looks different in every latent cell of 8 x 8 pixels: at
+# quarters of a pixel, models as small as pocket's drew a mosaic for whatever moved. 64 pixels in 16 steps of 4 move as
+# smoothly, and there are only four ways to lie in a cell.
+GRID = 4
 SHADE = 0.34  # how much light the shadow of a subject that touches the ground takes away
 
 
 def path(s: Scenario) -> np.ndarray:
     """float [17, 3]: centre x, centre y and side of the sprite in pixels, frame by frame, in steps of GRID."""
-    start = np.random.default_rng(s.jitter).integers(-1, 2, 2) * 4
+    start = np.random.default_rng(s.jitter).integers(-1, 2, 2) * GRID
     t = np.linspace(0.0, 1.0, FRAMES)
     still_ = np.ones(FRAMES)
     x, y, side = 72 * still_, 56 * still_, 44 * still_
     if s.movement in ("left", "right"):
         x = 40 + 64 * (t if s.movement == "right" else 1 - t)
     elif s.movement in ("up", "down"):
-        y = 40 + 32 * (t if s.movement == "down" else 1 - t)
+        way = np.minimum(64 * t, 48)  # there is no room for more: it arrives early, and stays
+        y = 24 + way if s.movement == "down" else 72 - way
         start[1] = 0
     elif s.movement == "bounce":
-        y = 66 - 24 * np.abs(np.sin(2 * np.pi * t))
+        y = 64 - 24 * np.abs(np.sin(2 * np.pi * t))
         start[1] = 0
     elif s.movement == "circle":
         x, y = 72 - 16 * np.sin(2 * np.pi * t), 48 - 16 * np.cos(2 * np.pi * t)
