@@ -13,9 +13,9 @@ step pocket.train_tokenizers --toy next           # seconds
 step pocket.train_text --toy next --minutes 7     # CLIP and T5, frozen afterwards
 step pocket.train_chat --toy next --minutes 21    # the refiner
 step pocket.train_image_vae --toy next --minutes 13
-step pocket.train_image --toy next --minutes 48   # FLUX transformer
+step pocket.train_image --toy next --minutes 180  # FLUX transformer
 step pocket_next.inflate_vae                      # seconds: the image autoencoder, inflated
 step pocket.folders                               # model_index.json, schedulers, the shared T5
-step pocket.clips --toy next                      # latents of clips, 6 minutes
-step pocket.train_video --toy next --minutes 50   # CogVideoX transformer
+step pocket.clips --toy next --count 1800         # latents of clips, 14 minutes
+step pocket.train_video --toy next --minutes 280  # CogVideoX transformer
 step pocket.fit_previews --toy next               # latent to colour, for live previews
