@@ -17,5 +17,5 @@ step pocket.train_image --toy next --minutes 180  # FLUX transformer
 step pocket_next.inflate_vae                      # seconds: the image autoencoder, inflated
 step pocket.folders                               # model_index.json, schedulers, the shared T5
 step pocket.clips --toy next --count 1800         # latents of clips, 14 minutes
-step pocket.train_video --toy next --minutes 280  # CogVideoX transformer
+step pocket.train_video --toy next --minutes 200  # CogVideoX transformer
 step pocket.fit_previews --toy next               # latent to colour, for live previews

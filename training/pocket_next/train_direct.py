@@ -43,7 +43,7 @@ def draw(pipe: CogVideoXPipeline, texts: Texts, text: str, steps: int, guidance:
 
 
 def main() -> None:
-    args = parser(__doc__, "direct", minutes=460, lr=0.02)
+    args = parser(__doc__, "direct", minutes=380, lr=0.02)
     args.add_argument("--batch", type=int, default=8)
     options = args.parse_args()
     device, world = setup(options), toy(options.toy)
