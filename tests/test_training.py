@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from training.pocket import common, train_image_vae, train_video_vae
+from training.pocket import common, train_image_vae, train_video, train_video_vae
 from training.pocket.muon import Muon, orthogonalised
 
 
@@ -88,3 +88,21 @@ def test_the_next_video_autoencoder_codes_every_frame_as_the_image_autoencoder_d
         assert deep.shape == (1, 16, 5, 4, 6), "a latent frame a frame"
         torch.testing.assert_close(flat, deep[:, :, 0], rtol=0, atol=1e-4)
         torch.testing.assert_close(image.decode(flat).sample, video.decode(deep).sample[:, :, 0], rtol=0, atol=1e-3)
+
+
+def test_from_pure_noise_the_video_objective_asks_for_the_clean_latents() -> None:
+    torch.manual_seed(0)
+    vae = train_video_vae.build(frames_a_latent=1)
+    objective = train_video.Objective(train_video.build(1, heads=1, layers=1), vae)
+    clean, still = torch.randn(1, train_video.FRAMES, 16, 12, 18), torch.randn(1, 16, 12, 18)
+    told = torch.cat([clean[:, :1]] * objective.extra + [clean], 1)
+    seen = []
+
+    def knowing(hidden_states: torch.Tensor, **_: object) -> tuple[torch.Tensor]:
+        seen.append(hidden_states)
+        return (-told,)
+
+    states = torch.zeros(1, 56, 128)
+    assert float(objective.errors(knowing, clean, still, states, torch.tensor([999])).max()) < 1e-6
+    assert float(objective.errors(knowing, clean, still, states, torch.tensor([300])).mean()) > 0.1
+    assert torch.equal(seen[0][:, 0, 16:], still) and not seen[0][:, 1:, 16:].any()

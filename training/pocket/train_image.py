@@ -109,7 +109,7 @@ def main() -> None:
     run = Run(options, build().to(device))
     model, texts = compiled(run.model), Texts(options.seed + run.step, device, world)
     for step in run.steps():
-        picks = torch.randint(options.stills, (options.batch,))
+        picks = torch.randint(len(data["scenarios"]), (options.batch,))
         said = texts.wordings([data["scenarios"][pick] for pick in picks])
         x0, cover = data["latents"][picks].float().to(device), data["cover"][picks].to(device)
         run.update(loss_of(model, x0, cover, texts.tokens(said), texts.pooled(said)))

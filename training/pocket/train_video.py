@@ -6,6 +6,8 @@ after it, are concatenated on channels; the text is dropped in a tenth of the st
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,8 @@ from training.pocket.texts import LENGTH, Texts
 from training.pocket.toys import Toy, toy
 
 HEIGHT, WIDTH, FRAMES = 96, 144, 17  # of a clip
+Judge = Callable[[Run, AutoencoderKLCogVideoX, Texts, Toy, int], None]
+"""Logs how good what is trained is by so many clips."""
 
 
 def build(frames_a_latent: int, heads: int = 3, layers: int = 6, channels: int = 32) -> CogVideoXTransformer3DModel:
@@ -60,13 +64,19 @@ class Objective:
         )
 
     def __call__(self, model: Any, x0: Tensor, anchor: Tensor | None, cover: Tensor, tokens: Tensor) -> Tensor:
-        """Weighted squared error of the predicted v for clips [n, t, 16, 12, 18] and the subject's cover [n, t, 12, 18].
-
-        With an anchor [n, 16, 12, 18] image to video, without one text to video.
-        """
-        x0, cover = (torch.cat([x[:, :1]] * self.extra + [x], 1) for x in (x0, cover))
+        """The errors at random timesteps, those of cells that the subject's cover [n, t, 12, 18] fills counted fourfold."""
         # Denser towards pure noise: only there must the subject be fetched from the still instead of being denoised.
         time = (1000 * torch.rand(len(x0), device=x0.device).sqrt()).long().clamp(max=999)
+        weight = 1 + 3 * self._filled(cover)
+        return (self.errors(model, x0, anchor, tokens, time) * weight).sum() / weight.sum()
+
+    def errors(self, model: Any, x0: Tensor, anchor: Tensor | None, tokens: Tensor, time: Tensor) -> Tensor:
+        """Squared errors of the predicted v, [n, extra + t, 12, 18], for clips [n, t, 16, 12, 18] at timesteps [n].
+
+        With an anchor [n, 16, 12, 18] image to video, without one text to video. At timestep 999, which is pure noise,
+        they are those of the predicted clean latents.
+        """
+        x0 = self._filled(x0)
         alpha = self.alphas[time].view(-1, 1, 1, 1, 1)
         noise = torch.randn_like(x0)
         noisy = alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise
@@ -79,9 +89,10 @@ class Objective:
                 hidden_states=noisy, encoder_hidden_states=tokens, timestep=time, image_rotary_emb=self.rotary,
                 return_dict=False,
             )[0].float()  # fmt: skip
-        error = (v - (alpha.sqrt() * noise - (1 - alpha).sqrt() * x0)).square().mean(2)
-        weight = 1 + 3 * cover
-        return (error * weight).sum() / weight.sum()
+        return (v - (alpha.sqrt() * noise - (1 - alpha).sqrt() * x0)).square().mean(2)
+
+    def _filled(self, frames: Tensor) -> Tensor:
+        return torch.cat([frames[:, :1]] * self.extra + [frames], 1)
 
 
 def pipeline(transformer: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX) -> CogVideoXImageToVideoPipeline:
@@ -115,7 +126,11 @@ def picked(data: dict[str, Any], texts: Texts, count: int) -> tuple[Tensor, Tens
 
 
 def main() -> None:
-    args = parser(__doc__, "video", minutes=35, lr=0.02)
+    train(parser(__doc__, "video", minutes=35, lr=0.02), build, judge)
+
+
+def train(args: argparse.ArgumentParser, build: Callable[[int], CogVideoXTransformer3DModel], judge: Judge) -> None:
+    """Train what `build` makes for so many frames a latent, image to video if it takes the still's channels too."""
     args.add_argument("--batch", type=int, default=8)
     options = args.parse_args()
     device, world = setup(options), toy(options.toy)
@@ -123,15 +138,20 @@ def main() -> None:
     data, vae = clips(world), autoencoder()
     run = Run(options, build(vae.config.temporal_compression_ratio).to(device))
     texts, objective = Texts(options.seed + run.step, device, world), Objective(run.model, vae)
-    model = compiled(run.model)
+    model, animates = compiled(run.model), run.model.config.in_channels > vae.config.latent_channels
     for step in run.steps():
         x0, anchor, cover, tokens = picked(data, texts, options.batch)
-        mean, deviation = anchor.unbind(1)
-        still = mean + deviation * torch.randn_like(mean) + 0.1 * torch.rand((), device=device) * torch.randn_like(mean)
-        run.update(objective(model, x0, still, cover, tokens))
+        run.update(objective(model, x0, noised(anchor) if animates else None, cover, tokens))
         if step % 1500 == 1499:
             judge(run, vae, texts, world, 6)
     judge(run, vae, texts, world, 16)
+
+
+def noised(anchor: Tensor) -> Tensor:
+    """First frames [n, 16, 12, 18] drawn from means and deviations [n, 2, 16, 12, 18], with up to a tenth of noise more."""
+    mean, deviation = anchor.unbind(1)
+    more = 0.1 * torch.rand((), device=mean.device)
+    return mean + deviation * torch.randn_like(mean) + more * torch.randn_like(mean)
 
 
 def judge(run: Run, vae: AutoencoderKLCogVideoX, texts: Texts, world: Toy, count: int) -> None:

@@ -49,7 +49,8 @@ GATES = {
 LEAST_DB = 26.0
 CLEAR = 0.75
 """Of the perfect gain of a sticker (see oracle.Sighting). True clips keep 0.89 and more through the autoencoder, a mosaic
-of the right colours at the right place, which counts as `present`, has 0.4 to 0.7 (six clips of each)."""
+of the right colours at the right place, which counts as `present`, has 0.4 to 0.7 (six clips of each, by a throwaway
+script)."""
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ def clips(wanted: list[Scenario], texts: Texts, steps: int, guidance: float) -> 
         seconds += time.monotonic() - begun
         seen = judge(clip)
         kept = [all(seen.present), seen.movement == s.movement, seen.camera == s.camera, seen.last_colour == s.colour]
-        scores.append([*kept, float(np.mean(seen.shares)), float(psnr(clip[0], still) or 99)])
-    names = ("present", "movement", "camera", "last colour", "clear", "first dB")
+        scores.append([*kept, min(seen.shares), float(psnr(clip[0], still) or 99)])
+    names = ("present", "movement", "camera", "last colour", "share", "first dB")
     means = dict(zip(names, np.mean(scores, 0).tolist(), strict=True))
     return {"steps": steps, "guidance": guidance, **means, "seconds": seconds / len(wanted)}
 

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline, CogVideoXTransformer3DModel
 
-from training.pocket.clips import autoencoder, clips
-from training.pocket.common import RUNS, Run, compiled, export, parser, plain_attention, setup
+from training.pocket.common import RUNS, Run, export, parser
 from training.pocket.texts import Texts
-from training.pocket.toys import Toy, toy
-from training.pocket.train_video import Objective, build, picked, scheduler
+from training.pocket.toys import Toy
+from training.pocket.train_video import build, scheduler, train
 
 FOLDER = RUNS / "direct" / "transformer"
 
@@ -43,21 +42,7 @@ def draw(pipe: CogVideoXPipeline, texts: Texts, text: str, steps: int, guidance:
 
 
 def main() -> None:
-    args = parser(__doc__, "direct", minutes=380, lr=0.02)
-    args.add_argument("--batch", type=int, default=8)
-    options = args.parse_args()
-    device, world = setup(options), toy(options.toy)
-    plain_attention()
-    data, vae = clips(world), autoencoder()
-    run = Run(options, rival(vae.config.temporal_compression_ratio).to(device))
-    texts, objective = Texts(options.seed + run.step, device, world), Objective(run.model, vae)
-    model = compiled(run.model)
-    for step in run.steps():
-        x0, _, cover, tokens = picked(data, texts, options.batch)
-        run.update(objective(model, x0, None, cover, tokens))
-        if step % 1500 == 1499:
-            judge(run, vae, texts, world, 6)
-    judge(run, vae, texts, world, 16)
+    train(parser(__doc__, "direct", minutes=380, lr=0.02), rival, judge)
 
 
 def judge(run: Run, vae: AutoencoderKLCogVideoX, texts: Texts, world: Toy, count: int) -> None:
