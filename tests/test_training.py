@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from training.pocket import common, train_image_vae, train_video, train_video_vae
+from training.pocket.footage import filmed, sampled
 from training.pocket.muon import Muon, orthogonalised
+from training.pocket.pictures import Pictures
+from training.pocket.toys import toy
 
 
-@pytest.mark.parametrize("shape", [(8, 32), (32, 8), (16, 16)])
-def test_orthogonalised_update_has_singular_values_near_one(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("shape", [(1, 8, 32), (3, 32, 8), (2, 16, 16)])
+def test_orthogonalised_updates_have_singular_values_near_one(shape: tuple[int, int, int]) -> None:
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalised(torch.randn(shape)))
     assert float(values.min()) > 0.4 and float(values.max()) < 1.5
@@ -37,6 +41,48 @@ def test_muon_learns_a_linear_map_and_its_state_goes_on() -> None:
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.05 * losses[0]
     assert losses[31] < losses[28]
+
+
+def test_a_learner_learns_as_single_updates_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "RUNS", tmp_path)
+    monkeypatch.setattr(common.signal, "signal", lambda *_: None)
+    runs = []
+    for name in ("one by one", "learner"):
+        torch.manual_seed(0)
+        options = common.parser(None, name, minutes=10, lr=0.01).parse_args([])
+        runs.append(common.Run(options, torch.nn.Linear(4, 4)))
+    x = torch.randn(2, 4)
+    single, whole = runs
+    learn = whole.learner(lambda: whole.model(x).square().mean())
+    for run in runs:
+        run.optimiser.set_rate(0.01)
+    for _ in range(3):
+        single.update(single.model(x).square().mean())
+        learn()
+    assert whole.step == 3
+    assert torch.equal(single.model.weight, whole.model.weight) and torch.equal(single.ema.weight, whole.ema.weight)
+
+
+def test_footage_is_what_the_world_draws_in_the_order_of_its_scenarios() -> None:
+    world = toy("next")
+    scenarios = sampled(world, 3, 50)
+    parts = list(filmed(world, scenarios, 1))
+    assert [len(part.frames) for part in parts] == [40, 10]
+    for n in (0, 49):
+        part = parts[n // 40]
+        assert np.array_equal(part.frames[n % 40, 0], world.world.still(scenarios[n]))
+        assert np.array_equal(part.masks[n % 40, 0], world.world.mask(scenarios[n], 0))
+
+
+def test_crops_are_pieces_of_pictures_and_most_hold_the_subject() -> None:
+    torch.manual_seed(0)
+    pictures = Pictures(toy("next"), 3, 2, 1, torch.device("cpu"))
+    pictures.frames[:] = 0
+    for frame, (x, y) in zip(pictures.frames, pictures.centres.long(), strict=True):
+        frame[y, x] = 255
+    crops = pictures.crops(64)
+    assert crops.shape == (64, 3, 48, 48) and pictures.whole(2).shape == (2, 3, 96, 144)
+    assert float((crops.amax((1, 2, 3)) == 1).float().mean()) > 0.75
 
 
 def test_inflated_video_autoencoder_equals_the_image_autoencoder_on_a_still() -> None:

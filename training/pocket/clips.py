@@ -9,19 +9,22 @@ Image-to-video and direct text-to-video learn from the same file, so that they c
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLCogVideoX
+from diffusers import AutoencoderKL, AutoencoderKLCogVideoX
 from torch import Tensor
 
 from training.pocket.common import POCKET, RUNS, autocast, cached, to_pixels
+from training.pocket.footage import filmed, sampled
 from training.pocket.toys import PACKAGES, Toy, toy
 
 PATH = RUNS / "clips.pt"
+COUNT, SEED = 1600, 1
+Coder = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+"""From clips [n, f, 3, 96, 144] to latents [n, t, 16, 12, 18], and mean and deviation of the first frame alone."""
 
 
 def autoencoder() -> AutoencoderKLCogVideoX:
@@ -31,60 +34,71 @@ def autoencoder() -> AutoencoderKLCogVideoX:
     return vae.to(device).eval().requires_grad_(False)
 
 
-def clips(world: Toy, count: int = 1600, seed: int = 1, workers: int = 1) -> dict[str, Any]:
-    """Latents of `count` clips, from the file of the last call or encoded by `workers` processes of one thread each.
+def clips(world: Toy, count: int = COUNT, seed: int = SEED, workers: int = 1) -> dict[str, Any]:
+    """Latents of `count` clips, from the file of the last call, or drawn by `workers` processes and encoded.
 
     clips    [n, t, 16, 12, 18], scaled; t latent frames
     anchors  [n, 2, 16, 12, 18]: mean and deviation of the first frame encoded alone
     cover    [n, t, 12, 18]: the share of each latent cell that the subject covers, the most while the cell lasts
     """
-    return cached(PATH, lambda: _encoded(world, count, seed, workers), world.scenario.Scenario)
-
-
-def _encoded(world: Toy, count: int, seed: int, workers: int) -> dict[str, Any]:
-    rng = np.random.default_rng(seed)
-    scenarios = [world.scenario.sample(rng) for _ in range(count)]
-    if workers == 1:
-        return encode(world.name, scenarios)
-    shares = [scenarios[n::workers] for n in range(workers)]
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        parts = list(pool.map(encode, [world.name] * workers, shares))
-    return {
-        "scenarios": [s for part in parts for s in part["scenarios"]],
-        **{key: torch.cat([part[key] for part in parts]) for key in ("clips", "anchors", "cover")},
-    }
+    return cached(PATH, lambda: encode(world, sampled(world, seed, count), workers), world.scenario.Scenario)
 
 
 @torch.no_grad()
-def encode(name: str, scenarios: list[Any]) -> dict[str, Any]:
-    """The entries of `clips` for these scenarios of the world of that name (modules do not travel to other processes)."""
-    if not torch.cuda.is_available():
-        torch.set_num_threads(1)
-    vae, world = autoencoder(), toy(name).world
+def encode(world: Toy, scenarios: list[Any], workers: int = 1) -> dict[str, Any]:
+    """The entries of `clips` for these scenarios."""
+    vae = autoencoder()
+    code = _inflated(vae) if vae.config.temporal_compression_ratio == 1 else _grouped(vae)
     found: dict[str, list[Tensor]] = {"clips": [], "anchors": [], "cover": []}
-    for s in scenarios:
-        video = to_pixels(world.frames(s)).transpose(0, 1)[None].to(vae.device)
-        with autocast(vae.device):
-            moving = vae.encode(video).latent_dist.mode().transpose(1, 2)
-            alone = vae.encode(video[:, :, :1]).latent_dist
-        both = torch.stack([alone.mean, alone.std], 1)[:, :, :, 0]
-        found["clips"].append((moving * vae.config.scaling_factor).half().cpu())
-        found["anchors"].append((both * vae.config.scaling_factor).half().cpu())
-        found["cover"].append(torch.from_numpy(_cover(world, s, moving.shape[1])).float()[None])
+    for drawn in filmed(world, scenarios, workers=workers):
+        # A clip at a time is no slower on a CPU; a GPU takes a chunk.
+        for frames in torch.from_numpy(drawn.frames).to(vae.device).split(len(drawn.frames) if vae.device.type == "cuda" else 1):
+            with autocast(vae.device):
+                moving, mean, deviation = (part * vae.config.scaling_factor for part in code(to_pixels(frames)))
+            found["clips"].append(moving.half().cpu())
+            found["anchors"].append(torch.stack([mean, deviation], 1).half().cpu())
+        found["cover"].append(torch.from_numpy(_cover(drawn.masks, found["clips"][-1].shape[1])))
     return {"scenarios": scenarios, **{key: torch.cat(parts) for key, parts in found.items()}}
 
 
-def _cover(world: Any, s: Any, latents: int) -> np.ndarray:
-    masks = np.stack([world.mask(s, n) for n in range(world.FRAMES)])
-    cells = masks.reshape(len(masks), masks.shape[1] // 8, 8, masks.shape[2] // 8, 8).mean((2, 4))
-    first, rest = cells[:1], cells[1:].reshape(latents - 1, -1, *cells.shape[1:])
-    return np.concatenate([first, rest.max(1)])
+def _grouped(vae: AutoencoderKLCogVideoX) -> Coder:
+    """By the video autoencoder itself."""
+
+    def code(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        video = frames.transpose(1, 2)
+        alone = vae.encode(video[:, :, :1]).latent_dist
+        return vae.encode(video).latent_dist.mode().transpose(1, 2), alone.mean[:, :, 0], alone.std[:, :, 0]
+
+    return code
+
+
+def _inflated(vae: AutoencoderKLCogVideoX) -> Coder:
+    """By the image autoencoder that it was inflated from: half the time, and each frame exactly as a still.
+
+    The video autoencoder's norms take in neighbouring frames, which moves latents by less than a hundredth of their spread.
+    """
+    flat = AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32).to(vae.device).eval()
+
+    def code(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        posterior = flat.encode(frames.flatten(0, 1)).latent_dist
+        means, deviations = (part.unflatten(0, frames.shape[:2]) for part in (posterior.mean, posterior.std))
+        return means, means[:, 0], deviations[:, 0]
+
+    return code
+
+
+def _cover(masks: np.ndarray, latents: int) -> np.ndarray:
+    """float32 [n, t, 12, 18] of masks [n, f, 96, 144]."""
+    count, frames, height, width = masks.shape
+    cells = masks.reshape(count, frames, height // 8, 8, width // 8, 8).mean((3, 5), dtype=np.float32)
+    first, rest = cells[:, :1], cells[:, 1:].reshape(count, latents - 1, -1, *cells.shape[2:])
+    return np.concatenate([first, rest.max(2)], 1)
 
 
 def main() -> None:
     args = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    args.add_argument("--count", type=int, default=1600)
-    args.add_argument("--seed", type=int, default=1)
+    args.add_argument("--count", type=int, default=COUNT)
+    args.add_argument("--seed", type=int, default=SEED)
     args.add_argument("--workers", type=int, default=1)
     args.add_argument("--toy", choices=PACKAGES, default="pocket", help="the world to film")
     options = args.parse_args()

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.pocket.muon import Muon
+from training.pocket.replay import replayed
 from training.pocket.toys import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,8 @@ def parser(doc: str | None, name: str, minutes: float, lr: float) -> argparse.Ar
     args.add_argument("--lr", type=float, default=lr)
     args.add_argument("--seed", type=int, default=0)
     args.add_argument("--threads", type=int, default=1)
+    args.add_argument("--workers", type=int, default=1, help="processes that draw pictures or write lessons")
+    args.add_argument("--judgements", type=int, default=10, help="of the transformers on the way, evenly over the minutes")
     args.add_argument("--fresh", action="store_true", help="start anew instead of resuming")
     return args
 
@@ -95,9 +98,9 @@ def psnr(a: Tensor, b: Tensor) -> float:
     return 10 * math.log10(4 / max(float((a.float().clamp(-1, 1) - b.float()).square().mean()), 1e-10))
 
 
-def to_pixels(frames: np.ndarray) -> Tensor:
+def to_pixels(frames: np.ndarray | Tensor) -> Tensor:
     """uint8 [..., H, W, 3] -> float [..., 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3))).float() / 127.5 - 1
+    return torch.as_tensor(frames).movedim(-1, -3).contiguous().float() / 127.5 - 1
 
 
 def cached(path: Path, make: Callable[[], dict[str, Any]], *kinds: type) -> dict[str, Any]:
@@ -130,13 +133,17 @@ class Run:
         self.model, self.lr, self.budget, self.decay = model, args.lr, args.minutes * 60, decay
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
         self.optimiser = optimiser(dict(model.named_parameters()), args.lr)
+        # How far the EMA goes to meet the weights in a step. A tensor, since a captured step looks here again each time.
+        self.pace = torch.tensor(0.9, device=next(model.parameters()).device)
         self.step, self.before, self.extra = 0, 0.0, dict[str, Any]()
         self.clock = time.monotonic if torch.cuda.is_available() else time.process_time
         self.start, self.saved, self.logged = self.clock(), time.monotonic(), time.monotonic()
+        self.judgements = args.judgements
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}
         if not args.fresh:
             self._resume()
+        self.judged = int(self.progress * self.judgements)
         signal.signal(signal.SIGTERM, self._stop)
         self.say(f"{args.name}: {millions(model):.2f} M parameters, step {self.step}, {vars(args)}")
 
@@ -152,6 +159,11 @@ class Run:
     def progress(self) -> float:
         return min(self.elapsed / self.budget, 1.0)
 
+    def due(self) -> bool:
+        """Whether another of the `judgements` is: the last of them comes when the time is over, and is not told."""
+        before, self.judged = self.judged, int(self.progress * self.judgements)
+        return before < self.judged < self.judgements
+
     def steps(self) -> Iterator[int]:
         """Count steps until the time is over, setting the learning rate and saving every three minutes."""
         while self.elapsed < self.budget:
@@ -164,15 +176,43 @@ class Run:
 
     def update(self, loss: Tensor, **numbers: float | Tensor) -> None:
         """Backward, clipped optimiser step, EMA; `numbers` are averaged into the log every half minute."""
+        self._count(loss=loss, norm=self._learn(loss), **numbers)
+
+    def learner(self, draw: Callable[[], Tensor]) -> Callable[[], None]:
+        """What does a whole step, from drawing a batch to the EMA, with the loss that `draw` gives; see replayed.
+
+        The time until it is ready (compiling, capturing) does not count.
+        """
+
+        def whole() -> tuple[Tensor, ...]:
+            loss = draw()
+            return loss.detach(), self._learn(loss)
+
+        self.optimiser.set_rate(0.0)  # nothing is learnt while a graph warms up
+        once = replayed(whole)
+        self.start = self.clock()
+
+        def step() -> None:
+            loss, norm = once()
+            self._count(loss=loss, norm=norm)
+
+        return step
+
+    def _learn(self, loss: Tensor) -> Tensor:
+        """Backward, clipped optimiser step, EMA; gives the gradient's norm. Looks into no tensor: it may be captured."""
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        self.step += 1
-        keep = min(self.decay, (1 + self.step) / (10 + self.step))
         for slow, fast in zip(self.ema.parameters(), self.model.parameters(), strict=True):
-            slow.lerp_(fast.detach(), 1 - keep)
-        for key, value in {"loss": loss, "norm": norm, **numbers}.items():
+            slow.lerp_(fast.detach(), self.pace)
+        return norm
+
+    def _count(self, **numbers: float | Tensor) -> None:
+        """A step is done: count it, and average `numbers` into the log every half minute."""
+        self.step += 1
+        self.pace.fill_(1 - min(self.decay, (1 + self.step) / (10 + self.step)))
+        for key, value in numbers.items():
             self.sums[key] = self.sums.get(key, 0.0) + float(torch.as_tensor(value).detach())
             self.counts[key] = self.counts.get(key, 0) + 1
         if time.monotonic() - self.logged > 30:

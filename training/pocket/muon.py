@@ -12,20 +12,23 @@ import torch
 from torch import Tensor, nn
 
 
-def orthogonalised(update: Tensor, rounds: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly: singular values end between 0.7 and 1.2."""
+def orthogonalised(updates: Tensor, rounds: int = 5) -> Tensor:
+    """The nearest semi-orthogonal matrices [n, rows, columns], roughly: singular values end between 0.7 and 1.2."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = update.bfloat16()
-    x = x.T if (tall := x.shape[0] > x.shape[1]) else x
-    x = x / (x.norm() + 1e-7)
+    x = updates.bfloat16()
+    x = x.mT if (tall := x.shape[1] > x.shape[2]) else x
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(rounds):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.T if tall else x).float()
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).float()
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for tensors of two and more dimensions, Adam at a tenth of its rate for the others and the outermost layers."""
+    """Muon for tensors of two and more dimensions, Adam at a tenth of its rate for the others and the outermost layers.
+
+    A step looks into no tensor, and takes its rates from two that stay where they are: it can be captured (see replay.py).
+    """
 
     # Of the whole model: blocks have a proj_out too. Embeddings are not among them: orthogonalised, the rows of rare words
     # move as far as those of frequent ones, and the refiner learns synonyms several times as fast as by Adam.
@@ -34,26 +37,38 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, parameters: dict[str, nn.Parameter], lr: float):
         plain = [p for name, p in parameters.items() if p.ndim < 2 or name.startswith(self.OUTER)]
         taken = {id(p) for p in plain}
-        super().__init__([p for p in parameters.values() if id(p) not in taken], {"lr": lr})
-        self.adam = torch.optim.AdamW(plain, lr / 10, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        device = plain[0].device
+        self.rate, self.plain_rate = torch.tensor(lr, device=device), torch.tensor(lr / 10, device=device)
+        super().__init__([p for p in parameters.values() if id(p) not in taken], {})
+        self.adam = torch.optim.AdamW(plain, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        self._settle(device)
 
     def set_rate(self, lr: float) -> None:
-        self.param_groups[0]["lr"] = lr
-        self.adam.param_groups[0]["lr"] = lr / 10
+        self.rate.fill_(lr)
+        self.plain_rate.fill_(lr / 10)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
         """One update of every parameter that has a gradient; a closure is not supported."""
-        group = self.param_groups[0]
-        for p in group["params"]:
-            if p.grad is None:
-                continue
-            momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
-            momentum.lerp_(p.grad, 0.05)
-            flat = torch.lerp(p.grad, momentum, 0.95).flatten(1)
-            scale = max(1.0, flat.shape[0] / flat.shape[1]) ** 0.5
-            p.add_(orthogonalised(flat).view_as(p), alpha=-group["lr"] * scale)
+        alike: dict[tuple[int, int], list[tuple[nn.Parameter, Tensor]]] = {}
+        for p in self.param_groups[0]["params"]:
+            if p.grad is not None:
+                update = self._update(p, p.grad).flatten(1)
+                alike.setdefault((update.shape[0], update.shape[1]), []).append((p, update))
+        for (rows, columns), pairs in alike.items():
+            turned = orthogonalised(torch.stack([update for _, update in pairs]))
+            turned *= self.rate * max(1.0, rows / columns) ** 0.5
+            for (p, _), change in zip(pairs, turned, strict=True):
+                p.sub_(change.view_as(p))
         self.adam.step()
+
+    def _update(self, p: nn.Parameter, gradient: Tensor) -> Tensor:
+        state = self.state[p]
+        if not state:
+            state["momentum"] = torch.zeros_like(p)
+        momentum: Tensor = state["momentum"]
+        momentum.lerp_(gradient, 0.05)
+        return torch.lerp(gradient, momentum, 0.95)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         super().zero_grad(set_to_none)
@@ -65,3 +80,8 @@ class Muon(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict["muon"])
         self.adam.load_state_dict(state_dict["adam"])
+        self._settle(self.rate.device)
+
+    def _settle(self, device: torch.device) -> None:
+        """Bind Adam to our rate and to the device, whatever was loaded: a training may go on elsewhere than it began."""
+        self.adam.param_groups[0] |= {"lr": self.plain_rate, "capturable": device.type == "cuda"}

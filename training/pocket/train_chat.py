@@ -12,12 +12,14 @@ then, the app's second request for a shorter paragraph. Only the answers count i
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import (
     AttentionInterface,
     AutoTokenizer,
@@ -125,6 +127,23 @@ class Conversations:
         return ids, labels
 
 
+class Lessons(IterableDataset[tuple[Tensor, Tensor]]):
+    """The batches of Conversations, other ones in every process that makes them."""
+
+    def __init__(self, seed: int, world: str, size: int):
+        self.seed, self.world, self.size = seed, world, size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        worker = get_worker_info()
+        talks = Conversations(self.seed + 1_000_003 * (worker.id if worker else 0), toy(self.world))
+        while True:
+            yield talks.batch(self.size)
+
+    def loader(self, workers: int) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Made by `workers` processes, or in this one: making a batch takes longer than a GPU takes to learn it."""
+        return DataLoader(self, batch_size=None, num_workers=workers if workers > 1 else 0)
+
+
 def weights(tokenizer: PreTrainedTokenizerFast, world: Toy) -> Tensor:
     """What each token counts in the loss, [vocabulary]: the words that name an attribute far more than the rest.
 
@@ -151,7 +170,7 @@ def answers(model: LlamaForCausalLM, talks: Conversations, asked: list[list[Mess
     torch.manual_seed(seed)
     tokenizer = talks.tokenizer
     texts = [tokenizer.apply_chat_template(m, add_generation_prompt=True, tokenize=False) for m in asked]
-    inputs = tokenizer(texts, padding=True, padding_side="left", add_special_tokens=False, return_tensors="pt")
+    inputs = tokenizer(texts, padding=True, padding_side="left", add_special_tokens=False, return_tensors="pt").to(model.device)
     out = model.generate(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, generation_config=generation(tokenizer))
     return tokenizer.batch_decode(out[:, inputs.input_ids.shape[1] :], skip_special_tokens=True)
 
@@ -194,21 +213,20 @@ def main() -> None:
     options: argparse.ArgumentParser = parser(__doc__, "chat", minutes=21, lr=0.003)
     options.add_argument("--batch", type=int, default=32)
     args = options.parse_args()
-    setup(args)
-    world = toy(args.toy)
-    talks = Conversations(args.seed, world)
-    model = model_for(talks.tokenizer)
+    device, world = setup(args), toy(args.toy)
+    tokenizer = Conversations(args.seed, world).tokenizer
+    model = model_for(tokenizer).to(device)
     run = Run(args, model, decay=0.995)
     AttentionInterface.register("float", float_attention)
     model.set_attn_implementation("float")  # after the copy that averages the weights, which also generates
-    talks.rng = np.random.default_rng(args.seed + run.step)
-    weight = weights(talks.tokenizer, world)
-    for step in run.steps():
-        run.update(loss_of(model, *talks.batch(args.batch), weight))
-        if step % 400 == 399:
+    weight = weights(tokenizer, world).to(device)
+    lessons = Lessons(args.seed + run.step, args.toy, args.batch).loader(args.workers)
+    for _, (ids, labels) in zip(run.steps(), lessons, strict=False):
+        run.update(loss_of(model, ids.to(device), labels.to(device), weight))
+        if run.due():
             run.log(**scores(run.ema, world, seed=1, count=60))
     found = scores(run.ema, world, seed=2)
-    run.log(**found, megabytes=save(run.ema, talks.tokenizer))
+    run.log(**found, megabytes=save(run.ema, tokenizer))
     write_json(run.folder / "scores.json", found)
 
 

@@ -6,6 +6,7 @@ logit-normal (Esser et al. 2024). The subject is few tokens, so its tokens weigh
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from training.pocket.common import (
     setup,
     to_pixels,
 )
+from training.pocket.footage import filmed, sampled
 from training.pocket.texts import LENGTH, Texts
 from training.pocket.toys import Toy, toy
 
@@ -49,31 +51,35 @@ def pack(latents: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, world: Toy, seed: int, count: int) -> dict[str, Any]:
+def encode(vae: AutoencoderKL, world: Toy, seed: int, count: int, workers: int) -> dict[str, Any]:
     """`count` stills as scaled latents [n, 54, 64], how much of each token the subject covers [n, 54], and scenarios."""
-    rng = np.random.default_rng(seed)
-    scenarios = [world.scenario.sample(rng) for _ in range(count)]
+    scenarios = sampled(world, seed, count)
     latents, covers = [], []
-    for start in range(0, count, 16):
-        batch = scenarios[start : start + 16]
-        stills = to_pixels(np.stack([world.world.still(s) for s in batch])).to(vae.device)
+    for drawn in filmed(world, scenarios, 1, workers):
+        stills = to_pixels(torch.from_numpy(drawn.frames[:, 0]).to(vae.device))
         with autocast(vae.device):
             mode = vae.encode(stills).latent_dist.mode().float()
         latents.append(pack((mode - vae.config.shift_factor) * vae.config.scaling_factor).half().cpu())
-        masks = np.stack([world.world.mask(s, 0) for s in batch]).reshape(len(batch), HEIGHT, 16, WIDTH, 16)
-        covers.append(torch.from_numpy(masks.mean((2, 4)).reshape(len(batch), -1)))
-    return {"scenarios": scenarios, "latents": torch.cat(latents), "cover": torch.cat(covers).float()}
+        tokens = drawn.masks.reshape(len(drawn.masks), HEIGHT, 16, WIDTH, 16).mean((2, 4), dtype=np.float32)
+        covers.append(torch.from_numpy(tokens).flatten(1))
+    return {"scenarios": scenarios, "latents": torch.cat(latents), "cover": torch.cat(covers)}
+
+
+@cache
+def places(device: torch.device) -> Tensor:
+    """FLUX's row and column of every token, [54, 3]."""
+    return FluxPipeline._prepare_latent_image_ids(1, HEIGHT, WIDTH, device, torch.float32)
 
 
 def loss_of(model: Any, x0: Tensor, cover: Tensor, tokens: Tensor, pooled: Tensor) -> Tensor:
     """Weighted squared error of the predicted velocity."""
     sigma = torch.sigmoid(torch.randn(len(x0), device=x0.device) + 0.3)
     noise = torch.randn_like(x0)
-    ids = FluxPipeline._prepare_latent_image_ids(1, HEIGHT, WIDTH, x0.device, torch.float32)
     with autocast(x0.device):
         velocity = model(
             hidden_states=torch.lerp(x0, noise, sigma[:, None, None]), timestep=sigma, encoder_hidden_states=tokens,
-            pooled_projections=pooled, img_ids=ids, txt_ids=torch.zeros(LENGTH, 3, device=x0.device), return_dict=False,
+            pooled_projections=pooled, img_ids=places(x0.device), txt_ids=torch.zeros(LENGTH, 3, device=x0.device),
+            return_dict=False,
         )[0].float()  # fmt: skip
     error = (velocity - (noise - x0)).square().mean(-1)
     weight = 1 + 3 * cover
@@ -99,23 +105,36 @@ def pipeline(transformer: FluxTransformer2DModel, vae: AutoencoderKL) -> FluxPip
 def main() -> None:
     args = parser(__doc__, "image", minutes=48, lr=0.02)
     args.add_argument("--stills", type=int, default=6000)
+    args.add_argument("--wordings", type=int, default=4, help="of each still")
     args.add_argument("--batch", type=int, default=32)
     options = args.parse_args()
-    device = setup(options)
+    device, world = setup(options), toy(options.toy)
     plain_attention()
     vae = AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32).to(device).eval()
-    world, path, seed = toy(options.toy), RUNS / options.name / "stills.pt", options.seed + 1
-    data = cached(path, lambda: encode(vae, world, seed, options.stills), world.scenario.Scenario)
+    path, seed, workers = RUNS / options.name / "stills.pt", options.seed + 1, options.workers
+    data = cached(path, lambda: encode(vae, world, seed, options.stills, workers), world.scenario.Scenario)
     run = Run(options, build().to(device))
-    model, texts = compiled(run.model), Texts(options.seed + run.step, device, world)
-    for step in run.steps():
-        picks = torch.randint(len(data["scenarios"]), (options.batch,))
-        said = texts.wordings([data["scenarios"][pick] for pick in picks])
-        x0, cover = data["latents"][picks].float().to(device), data["cover"][picks].to(device)
-        run.update(loss_of(model, x0, cover, texts.tokens(said), texts.pooled(said)))
-        if step % 1000 == 999:
+    texts, model = Texts(options.seed + run.step, device, world), compiled(run.model)
+    batch = Batches(data, *texts.told(data["scenarios"], options.wordings), options.batch)
+    learn = run.learner(lambda: loss_of(model, *batch()))
+    for _ in run.steps():
+        learn()
+        if run.due():
             judge(run, vae, texts, world)
     judge(run, vae, texts, world)
+
+
+class Batches:
+    """Draws batches from what lies on the device already: latents, covers, T5 states, CLIP's pooled output."""
+
+    def __init__(self, data: dict[str, Any], tokens: Tensor, pooled: Tensor, size: int):
+        self.latents, self.cover = (data[key].to(tokens.device) for key in ("latents", "cover"))
+        self.tokens, self.pooled, self.size = tokens, pooled, size
+
+    def __call__(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        picks, wordings = (torch.randint(most, (self.size,), device=self.tokens.device) for most in self.tokens.shape[:2])
+        told = (part[picks, wordings].float() for part in (self.tokens, self.pooled))
+        return (self.latents[picks].float(), self.cover[picks], *told)
 
 
 def judge(run: Run, vae: AutoencoderKL, texts: Texts, world: Toy, count: int = 48) -> None:

@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from training.pocket.common import POCKET, Run, autocast, divergence, export, parser, psnr, setup
-from training.pocket.data import Pool
+from training.pocket.common import POCKET, Run, autocast, divergence, export, parser, psnr, setup, to_pixels
+from training.pocket.pictures import Pictures
 from training.pocket.toys import toy
 
 WHOLE = 0.75  # share of the time at which whole stills join
@@ -25,16 +25,14 @@ def build() -> AutoencoderKL:
     )  # fmt: skip
 
 
-def loss_of(model: AutoencoderKL, stills: Tensor, kl_weight: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss, squared error and mean KL per latent element of one batch."""
+def loss_of(model: AutoencoderKL, stills: Tensor, kl_weight: float) -> Tensor:
+    """How far what comes back is off, its outlines once more, and how far the posterior is from the unit Gaussian."""
     with autocast(stills.device):
         posterior = model.encode(stills).latent_dist
         out = model.decode(posterior.sample()).sample.float()
     error = out - stills
-    kl = divergence(posterior)
     outline = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-    loss = error.abs().mean() + error.square().mean() + 0.25 * outline + kl_weight * kl
-    return loss, error.detach().square().mean(), kl.detach()
+    return error.abs().mean() + error.square().mean() + 0.25 * outline + kl_weight * divergence(posterior)
 
 
 @torch.no_grad()
@@ -50,19 +48,20 @@ def check(model: AutoencoderKL, stills: Tensor) -> dict[str, float]:
 def main() -> None:
     args = parser(__doc__, "image_vae", minutes=18, lr=0.02)
     args.add_argument("--kl", type=float, default=5e-4)
+    args.add_argument("--clips", type=int, default=600, help="whose frames are learnt from")
+    args.add_argument("--batch", type=int, default=8, help="crops; a quarter as many stills")
     options = args.parse_args()
-    device = setup(options)
+    device, world = setup(options), toy(options.toy)
     run = Run(options, build().to(device), decay=0.998)
-    world = toy(options.toy).world
-    pool = Pool(options.seed + 1 + run.step, world)
-    test = Pool(999, world, 16, 0).whole(16, 1)[:, :, 0].to(device)
+    pictures = Pictures(world, options.seed + 1, options.clips, options.workers, device)
+    test = Pictures(world, 999, 16, 1, device).frames[:: world.world.FRAMES]
+    on_crops = run.learner(lambda: loss_of(run.model, pictures.crops(options.batch), options.kl))
+    on_stills = run.learner(lambda: loss_of(run.model, pictures.whole(options.batch // 4), options.kl))
     for step in run.steps():
-        stills = pool.whole(2, 1) if run.progress > WHOLE and step % 2 else pool.crops(8, 1, 48)
-        loss, error, kl = loss_of(run.model, stills[:, :, 0].to(device), options.kl)
-        run.update(loss, db=4.34294 * torch.log(4 / error), kl=kl)
-        if step % 400 == 399:
-            run.log(**check(run.ema, test))
-    scores = check(run.ema, test)
+        (on_stills if run.progress > WHOLE and step % 2 else on_crops)()
+        if run.due():
+            run.log(**check(run.ema, to_pixels(test)))
+    scores = check(run.ema, to_pixels(test))
     scale = {"shift_factor": scores["mean"], "scaling_factor": 1 / scores["std"]}
     run.log(**scores, megabytes=export(run.ema, POCKET / "image" / "vae", **scale))
 

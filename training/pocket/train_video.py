@@ -20,7 +20,7 @@ from diffusers import (
 )
 from torch import Tensor
 
-from training.pocket.clips import autoencoder, clips
+from training.pocket.clips import COUNT, autoencoder, clips
 from training.pocket.common import POCKET, Run, autocast, compiled, export, parser, plain_attention, setup, to_pixels
 from training.pocket.texts import LENGTH, Texts
 from training.pocket.toys import Toy, toy
@@ -116,13 +116,21 @@ def draw(
     return (out * 255).round().astype(np.uint8)
 
 
-def picked(data: dict[str, Any], texts: Texts, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A batch: clips, anchors (mean and deviation), covers, and T5's states; a tenth has no text, for guidance."""
-    picks = torch.randint(len(data["scenarios"]), (count,))
-    said = texts.wordings([data["scenarios"][pick] for pick in picks])
-    said = ["" if drop else text for text, drop in zip(said, torch.rand(count) < 0.1, strict=True)]
-    clip, anchor, cover = (data[key][picks].float().to(texts.device) for key in ("clips", "anchors", "cover"))
-    return clip, anchor, cover, texts.tokens(said)
+class Batches:
+    """Draws batches from what lies on the device already: clips, anchors, covers, and T5's states.
+
+    A tenth has no text, for guidance.
+    """
+
+    def __init__(self, data: dict[str, Any], tokens: Tensor, silent: Tensor, size: int):
+        self.clips, self.anchors, self.cover = (data[key].to(tokens.device) for key in ("clips", "anchors", "cover"))
+        self.tokens, self.silent, self.size = tokens, silent, size
+
+    def __call__(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        picks, wordings = (torch.randint(most, (self.size,), device=self.tokens.device) for most in self.tokens.shape[:2])
+        dropped = torch.rand(self.size, 1, 1, device=self.tokens.device) < 0.1
+        tokens = torch.where(dropped, self.silent, self.tokens[picks, wordings].float())
+        return self.clips[picks].float(), noised(self.anchors[picks].float()), self.cover[picks], tokens
 
 
 def main() -> None:
@@ -131,18 +139,27 @@ def main() -> None:
 
 def train(args: argparse.ArgumentParser, build: Callable[[int], CogVideoXTransformer3DModel], judge: Judge) -> None:
     """Train what `build` makes for so many frames a latent, image to video if it takes the still's channels too."""
+    args.add_argument("--clips", type=int, default=COUNT, help="to film, where none are kept")
+    args.add_argument("--wordings", type=int, default=4, help="of each clip")
     args.add_argument("--batch", type=int, default=8)
     options = args.parse_args()
     device, world = setup(options), toy(options.toy)
     plain_attention()
-    data, vae = clips(world), autoencoder()
+    data, vae = clips(world, options.clips, workers=options.workers), autoencoder()
     run = Run(options, build(vae.config.temporal_compression_ratio).to(device))
-    texts, objective = Texts(options.seed + run.step, device, world), Objective(run.model, vae)
-    model, animates = compiled(run.model), run.model.config.in_channels > vae.config.latent_channels
-    for step in run.steps():
-        x0, anchor, cover, tokens = picked(data, texts, options.batch)
-        run.update(objective(model, x0, noised(anchor) if animates else None, cover, tokens))
-        if step % 1500 == 1499:
+    texts, objective, model = Texts(options.seed + run.step, device, world), Objective(run.model, vae), compiled(run.model)
+    tokens, _ = texts.told(data["scenarios"], options.wordings)
+    batch = Batches(data, tokens, texts.tokens([""]), options.batch)
+    animates = run.model.config.in_channels > vae.config.latent_channels
+
+    def loss() -> Tensor:
+        x0, anchor, cover, told = batch()
+        return objective(model, x0, anchor if animates else None, cover, told)
+
+    learn = run.learner(loss)
+    for _ in run.steps():
+        learn()
+        if run.due():
             judge(run, vae, texts, world, 6)
     judge(run, vae, texts, world, 16)
 

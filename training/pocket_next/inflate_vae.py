@@ -21,9 +21,10 @@ from training.pocket_next.scenario import sample
 @torch.no_grad()
 def check(model: AutoencoderKLCogVideoX, count: int = 12) -> dict[str, float]:
     """PSNR of whole clips and of the subject in them by the posterior mean, and the latents' spread."""
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     rng, scores = np.random.default_rng(999), list[tuple[float, float, float]]()
     for s in (sample(rng) for _ in range(count)):
-        clip = to_pixels(world.frames(s)).transpose(0, 1)[None]
+        clip = to_pixels(world.frames(s)).transpose(0, 1)[None].to(model.device)
         latents = model.encode(clip).latent_dist.mode()
         out = model.decode(latents).sample
         covered = torch.from_numpy(np.stack([world.mask(s, n) for n in range(world.FRAMES)]))

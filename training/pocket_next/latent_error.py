@@ -42,7 +42,7 @@ def errors(
     model: CogVideoXTransformer3DModel, objective: Objective, texts: Texts, scenarios: list[Scenario]
 ) -> dict[str, float]:
     """Mean squares where the subject is and where it is not, and that of the latents themselves where it is."""
-    data = encode("next", scenarios)
+    data = encode(toy("next"), scenarios)
     x0, cover, anchor = data["clips"].float(), data["cover"].float(), data["anchors"][:, 0].float()
     time = torch.full((len(x0),), PURE_NOISE)
     off = objective.errors(model, x0, anchor, texts.tokens(texts.paragraphs(scenarios)), time)[:, objective.extra :]

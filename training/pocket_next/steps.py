@@ -81,17 +81,17 @@ def main() -> None:
     parser.add_argument("--stills", type=int, default=96)
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--still-steps", type=int, nargs="*", default=[2, 4, 6, 8, 12, 16, 20, 28])
-    parser.add_argument("--clip-steps", type=int, nargs="*", default=[2, 4, 6, 8, 12, 16])
-    parser.add_argument("--guidances", type=float, nargs="*", default=[1.0, 3.0], help="at the middle of the steps")
+    parser.add_argument("--clip-steps", type=int, nargs="*", default=[4, 6, 8, 12, 16, 24])
+    parser.add_argument("--guidances", type=float, nargs="*", default=[1.0, 3.0, 6.0], help="the first for all steps")
     options = parser.parse_args()
     texts = Texts(0, torch.device("cpu"), toy("next"))
     wanted = trials(np.random.default_rng(SEED), options.stills)
     drawn = [stills(wanted, texts, steps) for steps in options.still_steps]
     show(f"{options.stills} stills", drawn)
     wanted = trials(np.random.default_rng(SEED), options.clips)
-    pairs: list[tuple[int, float]] = [(steps, 3.0) for steps in options.clip_steps]
+    first, *others = options.guidances
     middle = options.clip_steps[len(options.clip_steps) // 2]
-    pairs += [(middle, guidance) for guidance in options.guidances if (middle, guidance) not in pairs]
+    pairs = [(steps, first) for steps in options.clip_steps] + [(middle, guidance) for guidance in others]
     filmed = [clips(wanted, texts, steps, guidance) for steps, guidance in pairs]
     show(f"{options.clips} clips", filmed)
     command = f"python -m training.pocket_next.steps --stills {options.stills} --clips {options.clips}"
