@@ -69,7 +69,7 @@ class Encoders(nn.Module):
     def forward(self, t5_ids: Tensor, clip_ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """T5's outputs [B, L, WIDTH], and the logits of every head."""
         tokens = self.t5(t5_ids)[0]
-        end = tokens[torch.arange(len(t5_ids)), (t5_ids == END).int().argmax(1)]
+        end = tokens[torch.arange(len(t5_ids), device=t5_ids.device), (t5_ids == END).int().argmax(1)]
         pooled = {"end": end, "mean": tokens.mean(1), "clip": self.clip(clip_ids).pooler_output}
         return tokens, {name: head(pooled[name.split("_")[0]]) for name, head in self.heads.items()}
 
@@ -77,7 +77,8 @@ class Encoders(nn.Module):
 class Texts:
     """Endless batches of texts with the attributes that each states."""
 
-    def __init__(self, seed: int, world: Toy):
+    def __init__(self, seed: int, world: Toy, device: torch.device):
+        self.device = device
         self.rng, self.world, self.names = np.random.default_rng(seed), world, world.scenario.NAMES
         self.t5 = T5TokenizerFast.from_pretrained(POCKET / "image/tokenizer_2")
         self.clip = CLIPTokenizer.from_pretrained(POCKET / "image/tokenizer")
@@ -90,8 +91,8 @@ class Texts:
         t5 = self.t5(list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         # CLIP is causal: what is padded after the end cannot change the pooled output.
         clip = self.clip(list(texts), padding=True, max_length=77, truncation=True, return_tensors="pt")
-        wanted = {name: torch.tensor([c[name] for c in classes]) for name in self.names}
-        return t5.input_ids, clip.input_ids, wanted
+        wanted = {name: torch.tensor([c[name] for c in classes], device=self.device) for name in self.names}
+        return t5.input_ids.to(self.device), clip.input_ids.to(self.device), wanted
 
     def _one(self, kind: str) -> tuple[str, dict[str, int]]:
         s = self.world.scenario.sample(self.rng)
@@ -116,14 +117,14 @@ def losses(model: Encoders, t5_ids: Tensor, clip_ids: Tensor, wanted: dict[str, 
     CLIP, which learns far faster, gets only the first half of the rows.
     """
     clean, half = len(t5_ids) * 3 // 4, len(t5_ids) // 2
-    hidden = (torch.rand(t5_ids.shape) < 0.15) & (t5_ids > UNKNOWN)
+    hidden = (torch.rand(t5_ids.shape, device=t5_ids.device) < 0.15) & (t5_ids > UNKNOWN)
     hidden[:clean] = False
     tokens, logits = model(t5_ids.masked_fill(hidden, UNKNOWN), clip_ids[:half])
     total = {"guess": 0.3 * F.cross_entropy(model.guess(tokens[hidden]), t5_ids[hidden])}
     for part, rows in (("end", clean), ("mean", clean), ("clip", half)):
         total[part] = sum(
             (F.cross_entropy(logits[f"{part}_{name}"][:rows], wanted[name][:rows], ignore_index=IGNORE) for name in wanted),
-            torch.zeros(()),
+            torch.zeros((), device=t5_ids.device),
         )
     return total
 
@@ -131,7 +132,7 @@ def losses(model: Encoders, t5_ids: Tensor, clip_ids: Tensor, wanted: dict[str, 
 @torch.no_grad()
 def scores(model: Encoders, world: Toy, seed: int, count: int = 512) -> dict[str, float]:
     """Share of stated attributes told right, per encoder, kind of text and attribute (the worst one is listed last)."""
-    texts, result = Texts(seed, world), dict[str, float]()
+    texts, result = Texts(seed, world, model.guess.weight.device), dict[str, float]()
     for kind in ("paragraph", "shuffled", "sentence", "held out"):
         t5_ids, clip_ids, wanted = texts.batch(count, kind)
         _, logits = model(t5_ids, clip_ids)
@@ -153,15 +154,14 @@ def main() -> None:
     options: argparse.ArgumentParser = parser(__doc__, "text", minutes=6, lr=1e-3)
     options.add_argument("--batch", type=int, default=64)
     args = options.parse_args()
-    setup(args)
-    world = toy(args.toy)
-    texts = Texts(args.seed, world)
-    model = Encoders(len(texts.t5), texts.clip, texts.names)
+    device, world = setup(args), toy(args.toy)
+    texts = Texts(args.seed, world, device)
+    model = Encoders(len(texts.t5), texts.clip, texts.names).to(device)
     run = Run(args, model, decay=0.995, optimiser=Adam)
     texts.rng = np.random.default_rng(args.seed + run.step)
     for step in run.steps():
         parts = losses(model, *texts.batch(args.batch))
-        run.update(sum(parts.values(), torch.zeros(())), **parts)
+        run.update(sum(parts.values(), torch.zeros((), device=device)), **parts)
         if step % 200 == 199:
             found = scores(run.ema, world, seed=1, count=256)
             run.log(mean=sum(found.values()) / len(found), worst=min(found.items(), key=lambda pair: pair[1]))
