@@ -1,22 +1,22 @@
 """How well pocket shows what it is asked for: seeded prompts through the whole cascade, judged by the oracle.
 
-    python -m bench.pocket_quality --prompts 100
+    python -m bench.pocket_quality --prompts 200
+    python -m bench.pocket_quality --prompts 100 --given caption    # or still: which stage is to blame?
+    python -m bench.pocket_quality --prompts 100 --trained          # wordings and combinations of the training
 
-Prints a table and writes bench/results/pocket_quality.json. What is wanted of a clip is what its sentence states; what
-the sentence leaves open is taken from the caption, since the chat model was free to invent it.
+The prompts are of wordings that no training saw, and pair a subject with a colour, scene or movement that none showed.
+What is wanted of a clip is what its sentence states; what the sentence leaves open is taken from the caption, since the
+chat model was free to invent it. Prints a table and writes bench/results/pocket_quality.json (or _caption, _still,
+_trained).
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import math
-import os
-import platform
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,64 +25,91 @@ import numpy as np
 
 from animatic import api, media
 from animatic.core import Clip
+from animatic.metrics import psnr
+from bench import report
+from training.pocket import world
 from training.pocket.oracle import judge, judge_still
-from training.pocket.text import prompt, told
+from training.pocket.scenario import ATTRIBUTES, Scenario
+from training.pocket.text import paragraph, prompt, told
 
-RESULTS = Path(__file__).parent / "results"
 GATES = {
-    "caption valid": 0.95,
-    "caption keeps every attribute": 0.95,
-    "still: scene": 0.90,
-    "still: colour": 0.75,
-    "still: subject": 0.60,
-    "clip: present in every frame": 0.80,
-    "clip: movement": 0.70,
+    "caption: valid, in limit": 0.99,
+    "caption: keeps every attribute": 0.99,
+    "still: scene": 0.98,
+    "still: colour": 0.95,
+    "still: subject": 0.92,
+    "clip: present in every frame": 0.97,
+    "clip: clear in every frame": 0.90,
+    "clip: movement": 0.93,
+    "clip: colour kept to the end": 0.95,
+    "still: time of day": None,
+    "still: prop": None,
+    "clip: camera": None,
 }
-LEAST_DB = 20.0
-CLEAR = 0.35
+LEAST_DB = 26.0
+CLEAR = 0.75
+"""Of the perfect gain of a sticker (see oracle.Sighting). True clips keep 0.89 and more through the autoencoder; a
+mosaic of the right colours at the right place, which is present too, has 0.4 to 0.7 (six clips of each, by hand)."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A sentence and the attributes it states."""
+    """A sentence, what it means, and the attributes that it states."""
 
     sentence: str
-    stated: dict[str, str]
+    scenario: Scenario
+    stated: frozenset[str]
+
+    @property
+    def wanted(self) -> dict[str, str]:
+        return {name: getattr(self.scenario, name) for name in sorted(self.stated)}
 
 
-def asked(count: int, seed: int, held_out: bool) -> Iterator[Asked]:
+def asked(count: int, seed: int, held_out: bool) -> list[Asked]:
     rng = np.random.default_rng(seed)
-    for _ in range(count):
-        sentence, scenario, stated = prompt(rng, held_out)
-        yield Asked(sentence, {name: getattr(scenario, name) for name in sorted(stated)})
+    return [Asked(*prompt(rng, held_out)) for _ in range(count)]
 
 
-def score(one: Asked, clip: Clip) -> dict[str, Any]:
-    """What the clip shows against what was wanted; every entry is a bool, but the decibels."""
+def wish(one: Asked, seed: int, given: str, folder: Path) -> api.Wish:
+    """The wish for a sentence, with the true caption, or the true caption and still, in place of the first stages."""
+    if given == "sentence":
+        return api.Wish(one.sentence, preset="pocket", seed=seed)
+    caption = paragraph(one.scenario, np.random.default_rng(seed), 45)
+    if given == "caption":
+        return api.Wish(one.sentence, preset="pocket", seed=seed, caption=caption)
+    still = folder / f"{seed}.png"
+    still.write_bytes(media.png_bytes(world.still(one.scenario)))
+    return api.Wish(one.sentence, preset="pocket", seed=seed, caption=caption, image=still)
+
+
+def score(one: Asked, clip: Clip, given: str) -> dict[str, Any]:
+    """What the clip shows against what was wanted; every entry is a bool, but the decibels and the texts."""
     frames, still = media.frames_of(clip.path), media.read_image(clip.still)
     saying = told(clip.caption)
-    wanted = {**saying, **one.stated}
+    wanted = {**saying, **one.wanted}
+    if given != "sentence":
+        wanted = {name: getattr(one.scenario, name) for name in ATTRIBUTES}
     seen, drawn = judge(frames), judge_still(still)
     words = clip.record["options"]["refine.words"]
     return {
-        "caption valid": clip.record["refine"]["source"] == "model" and clip.record["refine"]["words"] <= words,
-        "caption keeps every attribute": all(saying.get(name) == value for name, value in one.stated.items()),
+        "caption: valid, in limit": len(saying) == len(ATTRIBUTES) and len(clip.caption.split()) <= words,
+        "caption: keeps every attribute": all(saying.get(name) == value for name, value in one.wanted.items()),
         "still: scene": drawn.scene == wanted.get("scene"),
         "still: colour": drawn.colour == wanted.get("colour"),
         "still: subject": drawn.subject == wanted.get("subject"),
+        "still: time of day": drawn.time == wanted.get("time"),
+        "still: prop": drawn.prop == wanted.get("prop"),
         "clip: present in every frame": all(seen.present),
+        "clip: clear in every frame": min(seen.shares) > CLEAR,
         "clip: movement": seen.movement == wanted.get("movement"),
-        "first frame dB": psnr(frames[0], still),
-        "least share": min(seen.shares),
+        "clip: colour kept to the end": seen.last_colour == drawn.colour,
+        "clip: camera": seen.camera == wanted.get("camera"),
+        "first frame dB": psnr(frames[0], still) or math.inf,
+        "sentence": one.sentence,
+        "caption": clip.caption,
         "wanted": wanted,
-        "seen": {"subject": seen.subject, "colour": seen.colour, "scene": seen.scene, "movement": seen.movement},
+        "seen": {name: getattr(seen, name) for name in ATTRIBUTES},
     }
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Decibels between two pictures of 8 bits."""
-    error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
-    return 10 * math.log10(255**2 / max(error, 1e-9))
 
 
 def wilson(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:
@@ -98,9 +125,7 @@ def summary(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for name, gate in GATES.items():
         hits = sum(bool(one[name]) for one in scores)
         low, high = wilson(hits, len(scores))
-        table[name] = {"share": hits / len(scores), "low": low, "high": high, "gate": gate}
-    clear = sum(one["least share"] > CLEAR for one in scores)
-    table["clip: clear in every frame"] = {"share": clear / len(scores), "gate": None}
+        table[name] = {"share": hits / len(scores), "low": round(low, 4), "high": round(high, 4), "gate": gate}
     decibels = [one["first frame dB"] for one in scores]
     low, median = float(np.percentile(decibels, 10)), float(np.median(decibels))
     table["first frame dB"] = {"median": median, "tenth percentile": low, "gate": LEAST_DB}
@@ -109,50 +134,36 @@ def summary(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def show(table: dict[str, Any]) -> None:
     for name, row in table.items():
-        if "share" in row and row["gate"] is None:
-            print(f"{name:32} {row['share']:>6.0%}   (no gate: a sticker's fit above {CLEAR} of a clean render's)")
-        elif "share" in row:
-            verdict = "met" if row["share"] >= row["gate"] else "SHORT"
-            interval = f"{row['low']:.0%} to {row['high']:.0%}"
-            print(f"{name:32} {row['share']:>6.0%}   ({interval:>13})   gate {row['gate']:.0%}   {verdict}")
-        else:
-            verdict = "met" if row["median"] >= row["gate"] else "SHORT"
-            tenth = f"tenth percentile {row['tenth percentile']:.1f}"
-            print(f"{name:32} {row['median']:>6.1f}   ({tenth})   gate {row['gate']:.0f}   {verdict}")
+        value = row.get("share", row.get("median"))
+        said = f"{value:>7.1%}" if "share" in row else f"{value:>7.1f}"
+        beside = f"{row['low']:.0%} to {row['high']:.0%}" if "share" in row else f"tenth {row['tenth percentile']:.1f}"
+        gate = "" if row["gate"] is None else f"aim {row['gate']:g}   {'met' if value >= row['gate'] else 'SHORT'}"
+        print(f"{name:32} {said}   ({beside:>12})   {gate}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--prompts", type=int, default=100)
+    parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--held-out", action="store_true", help="wordings that no training saw")
+    parser.add_argument("--given", choices=("sentence", "caption", "still"), default="sentence")
+    parser.add_argument("--trained", action="store_true", help="wordings and combinations of the training")
     parser.add_argument("--out", type=Path, help="keep the clips here")
     options = parser.parse_args()
-    questions = list(asked(options.prompts, options.seed, options.held_out))
     out = options.out or Path(tempfile.mkdtemp(prefix="pocket-quality-"))
+    out.mkdir(parents=True, exist_ok=True)
+    questions = asked(options.prompts, options.seed, not options.trained)
     begun = time.monotonic()
-    wishes = [api.Wish(one.sentence, preset="pocket", seed=seed) for seed, one in enumerate(questions)]
-    clips = {
-        clip.record["seed"]: clip for clip in api.run(api.prepare(wishes), out, out / "store") if isinstance(clip, Clip)
-    }
+    wishes = [wish(one, seed, options.given, out) for seed, one in enumerate(questions)]
+    made = {c.record["seed"]: c for c in api.run(api.prepare(wishes), out, out / "store") if isinstance(c, Clip)}
     seconds = time.monotonic() - begun
-    scores = [score(one, clips[seed]) for seed, one in enumerate(questions)]
+    scores = [score(one, made[seed], options.given) for seed, one in enumerate(questions)]
     table = summary(scores)
     show(table)
     print(f"{len(scores)} clips in {seconds:.0f} s")
-    report = {
-        "command": f"python -m bench.pocket_quality --prompts {options.prompts} --seed {options.seed}"
-        + (" --held-out" if options.held_out else ""),
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",
-        "seconds": round(seconds, 1),
-        "table": table,
-        "prompts": [
-            {"sentence": one.sentence, "caption": clips[i].caption, **scores[i]} for i, one in enumerate(questions)
-        ],
-    }
-    name = "pocket_quality_held_out.json" if options.held_out else "pocket_quality.json"
-    (RESULTS / name).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    name = "pocket_quality" + f"_{options.given}" * (options.given != "sentence") + "_trained" * options.trained
+    command = f"python -m bench.pocket_quality --prompts {options.prompts} --seed {options.seed}"
+    command += f" --given {options.given}" * (options.given != "sentence") + " --trained" * options.trained
+    report.write(name, command, {"seconds": round(seconds, 1), "table": table, "prompts": scores})
 
 
 if __name__ == "__main__":

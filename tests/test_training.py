@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from training.pocket import common, train_image_vae, train_video, train_video_vae
+from training.pocket import common, inflate_vae, train_image_vae, train_video, world
 from training.pocket.footage import filmed, sampled
 from training.pocket.muon import Muon, orthogonalised
 from training.pocket.pictures import Pictures
-from training.pocket.toys import toy
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 32), (3, 32, 8), (2, 16, 16)])
@@ -64,19 +63,18 @@ def test_a_learner_learns_as_single_updates_do(tmp_path: Path, monkeypatch: pyte
 
 
 def test_footage_is_what_the_world_draws_in_the_order_of_its_scenarios() -> None:
-    world = toy("next")
-    scenarios = sampled(world, 3, 50)
-    parts = list(filmed(world, scenarios, 1))
+    scenarios = sampled(3, 50)
+    parts = list(filmed(scenarios, 1))
     assert [len(part.frames) for part in parts] == [40, 10]
     for n in (0, 49):
         part = parts[n // 40]
-        assert np.array_equal(part.frames[n % 40, 0], world.world.still(scenarios[n]))
-        assert np.array_equal(part.masks[n % 40, 0], world.world.mask(scenarios[n], 0))
+        assert np.array_equal(part.frames[n % 40, 0], world.still(scenarios[n]))
+        assert np.array_equal(part.masks[n % 40, 0], world.mask(scenarios[n], 0))
 
 
 def test_crops_are_pieces_of_pictures_and_most_hold_the_subject() -> None:
     torch.manual_seed(0)
-    pictures = Pictures(toy("next"), 3, 2, 1, torch.device("cpu"))
+    pictures = Pictures(3, 2, 1, torch.device("cpu"))
     pictures.frames[:] = 0
     for frame, (x, y) in zip(pictures.frames, pictures.centres.long(), strict=True):
         frame[y, x] = 255
@@ -87,8 +85,8 @@ def test_crops_are_pieces_of_pictures_and_most_hold_the_subject() -> None:
 
 def test_inflated_video_autoencoder_equals_the_image_autoencoder_on_a_still() -> None:
     torch.manual_seed(0)
-    image, video, still = train_image_vae.build(), train_video_vae.build(), torch.randn(1, 3, 32, 48)
-    train_video_vae.inflate(image, video)
+    image, video, still = train_image_vae.build(), inflate_vae.build(), torch.randn(1, 3, 32, 48)
+    inflate_vae.inflate(image, video)
     with torch.no_grad():
         flat = image.encode(still).latent_dist.mean
         deep = video.encode(still[:, :, None]).latent_dist.mean
@@ -123,10 +121,10 @@ def test_the_trainings_attention_is_the_stock_one(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(torch.nn.functional.scaled_dot_product_attention(query, key, value, **options), wanted)
 
 
-def test_the_next_video_autoencoder_codes_every_frame_as_the_image_autoencoder_does() -> None:
+def test_the_video_autoencoder_codes_every_frame_as_the_image_autoencoder_does() -> None:
     torch.manual_seed(0)
-    image, video = train_image_vae.build(), train_video_vae.build(frames_a_latent=1)
-    train_video_vae.inflate(image, video)
+    image, video = train_image_vae.build(), inflate_vae.build()
+    inflate_vae.inflate(image, video)
     still = torch.randn(1, 3, 32, 48)
     with torch.no_grad():
         flat = image.encode(still).latent_dist.mean
@@ -138,8 +136,8 @@ def test_the_next_video_autoencoder_codes_every_frame_as_the_image_autoencoder_d
 
 def test_from_pure_noise_the_video_objective_asks_for_the_clean_latents() -> None:
     torch.manual_seed(0)
-    vae = train_video_vae.build(frames_a_latent=1)
-    objective = train_video.Objective(train_video.build(1, heads=1, layers=1), vae)
+    vae = inflate_vae.build()
+    objective = train_video.Objective(train_video.build(heads=1, layers=1), vae)
     clean, still = torch.randn(1, train_video.FRAMES, 16, 12, 18), torch.randn(1, 16, 12, 18)
     told = torch.cat([clean[:, :1]] * objective.extra + [clean], 1)
     seen = []

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from training.pocket.common import POCKET, RUNS, autocast, cached, to_pixels
 from training.pocket.footage import filmed, sampled
-from training.pocket.toys import PACKAGES, Toy, toy
+from training.pocket.scenario import Scenario
 
 PATH = RUNS / "clips.pt"
 COUNT, SEED = 1600, 1
@@ -34,23 +34,23 @@ def autoencoder() -> AutoencoderKLCogVideoX:
     return vae.to(device).eval().requires_grad_(False)
 
 
-def clips(world: Toy, count: int = COUNT, seed: int = SEED, workers: int = 1) -> dict[str, Any]:
+def clips(count: int = COUNT, seed: int = SEED, workers: int = 1) -> dict[str, Any]:
     """Latents of `count` clips, from the file of the last call, or drawn by `workers` processes and encoded.
 
     clips    [n, t, 16, 12, 18], scaled; t latent frames
     anchors  [n, 2, 16, 12, 18]: mean and deviation of the first frame encoded alone
     cover    [n, t, 12, 18]: the share of each latent cell that the subject covers, the most while the cell lasts
     """
-    return cached(PATH, lambda: encode(world, sampled(world, seed, count), workers), world.scenario.Scenario)
+    return cached(PATH, lambda: encode(sampled(seed, count), workers), Scenario)
 
 
 @torch.no_grad()
-def encode(world: Toy, scenarios: list[Any], workers: int = 1) -> dict[str, Any]:
+def encode(scenarios: list[Scenario], workers: int = 1) -> dict[str, Any]:
     """The entries of `clips` for these scenarios."""
     vae = autoencoder()
-    code = _inflated(vae) if vae.config.temporal_compression_ratio == 1 else _grouped(vae)
+    code = _coder(vae)
     found: dict[str, list[Tensor]] = {"clips": [], "anchors": [], "cover": []}
-    for drawn in filmed(world, scenarios, workers=workers):
+    for drawn in filmed(scenarios, workers=workers):
         # A clip at a time is no slower on a CPU; a GPU takes a chunk.
         for frames in torch.from_numpy(drawn.frames).to(vae.device).split(len(drawn.frames) if vae.device.type == "cuda" else 1):
             with autocast(vae.device):
@@ -61,19 +61,8 @@ def encode(world: Toy, scenarios: list[Any], workers: int = 1) -> dict[str, Any]
     return {"scenarios": scenarios, **{key: torch.cat(parts) for key, parts in found.items()}}
 
 
-def _grouped(vae: AutoencoderKLCogVideoX) -> Coder:
-    """By the video autoencoder itself."""
-
-    def code(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        video = frames.transpose(1, 2)
-        alone = vae.encode(video[:, :, :1]).latent_dist
-        return vae.encode(video).latent_dist.mode().transpose(1, 2), alone.mean[:, :, 0], alone.std[:, :, 0]
-
-    return code
-
-
-def _inflated(vae: AutoencoderKLCogVideoX) -> Coder:
-    """By the image autoencoder that it was inflated from: half the time, and each frame exactly as a still.
+def _coder(vae: AutoencoderKLCogVideoX) -> Coder:
+    """By the image autoencoder that the video autoencoder is: half the time, and each frame exactly as a still.
 
     The video autoencoder's norms take in neighbouring frames, which moves latents by less than a hundredth of their spread.
     """
@@ -100,9 +89,8 @@ def main() -> None:
     args.add_argument("--count", type=int, default=COUNT)
     args.add_argument("--seed", type=int, default=SEED)
     args.add_argument("--workers", type=int, default=1)
-    args.add_argument("--toy", choices=PACKAGES, default="pocket", help="the world to film")
     options = args.parse_args()
-    kept = clips(toy(options.toy), options.count, options.seed, options.workers)
+    kept = clips(options.count, options.seed, options.workers)
     print(f"{len(kept['scenarios'])} clips in {PATH}")
 
 

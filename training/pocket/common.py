@@ -26,7 +26,6 @@ from torch import Tensor, nn
 
 from training.pocket.muon import Muon
 from training.pocket.replay import replayed
-from training.pocket.toys import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where checkpoints and where exported models go: of the pocket that ships, or of one in the making.
@@ -37,7 +36,6 @@ POCKET = Path(os.environ.get("POCKET_FOLDER", ROOT / "src" / "animatic" / "pocke
 def parser(doc: str | None, name: str, minutes: float, lr: float) -> argparse.ArgumentParser:
     """The options that every training script has."""
     args = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
-    args.add_argument("--toy", choices=PACKAGES, default="pocket", help="the world to train on")
     args.add_argument("--name", default=name, help="folder under RUNS")
     args.add_argument("--minutes", type=float, default=minutes, help="length of the learning-rate schedule")
     args.add_argument("--lr", type=float, default=lr)
@@ -55,7 +53,12 @@ def setup(args: argparse.Namespace) -> torch.device:
     random.seed(args.seed)
     np.random.seed(args.seed)
     torch.manual_seed(args.seed)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
+    # On an H200 (torch 2.11) cuDNN's attention read beyond its memory in the image transformer's backward.
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    return torch.device("cuda")
 
 
 def autocast(device: torch.device) -> torch.autocast:

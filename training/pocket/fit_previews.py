@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL, AutoencoderKLCogVideoX
 from torch import Tensor
 
+from training.pocket import world
 from training.pocket.common import POCKET, to_pixels, write_json
-from training.pocket.toys import PACKAGES, Toy, toy
+from training.pocket.scenario import sample
 
 
 def fit(latents: Tensor, colours: Tensor) -> dict[str, list[list[float]] | list[float]]:
@@ -25,14 +26,14 @@ def fit(latents: Tensor, colours: Tensor) -> dict[str, list[list[float]] | list[
 
 
 @torch.no_grad()
-def fitted(world: Toy, count: int = 40) -> None:
-    """Fit both maps on stills and clips of a world, and write them."""
+def fitted(count: int = 40) -> None:
+    """Fit both maps on stills and clips of the world, and write them."""
     rng = np.random.default_rng(5)
     image = AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32)
     video = AutoencoderKLCogVideoX.from_pretrained(POCKET / "video" / "vae", torch_dtype=torch.float32)
     pairs: dict[str, list[tuple[Tensor, Tensor]]] = {"image": [], "video": []}
     for _ in range(count):
-        clip = to_pixels(world.world.frames(world.scenario.sample(rng)))
+        clip = to_pixels(world.frames(sample(rng)))
         small = F.avg_pool2d(clip / 2 + 0.5, 8)
         latents = (image.encode(clip[:1]).latent_dist.mode() - image.config.shift_factor) * image.config.scaling_factor
         pairs["image"].append((latents, small[:1]))
@@ -47,9 +48,8 @@ def fitted(world: Toy, count: int = 40) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--toy", choices=PACKAGES, default="pocket", help="the world that the models know")
-    fitted(toy(parser.parse_args().toy))
+    argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0]).parse_args()
+    fitted()
 
 
 if __name__ == "__main__":

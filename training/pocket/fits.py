@@ -1,4 +1,4 @@
-"""Finds stickers in pictures, by analysis by synthesis: what the oracles of all toy worlds have in common.
+"""Finds stickers in pictures, by analysis by synthesis: what the oracle tells subjects by.
 
 Knows: how to render stickers for comparison, and how well one explains a picture. Must not know: scenes, movement, models.
 

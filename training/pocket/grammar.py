@@ -1,4 +1,4 @@
-"""What the languages of all toy worlds have in common: filling forms, articles, and how people type.
+"""How sentences are put together: filling forms, articles, and how people type.
 
 Knows: how a form's parts are put in. Must not know: what there is to be said (text.py), or any word of it (words.py).
 A verb is written "sails|sailing": what it does, and what it is doing; words after a space follow either form.

@@ -11,17 +11,17 @@ from torch import Tensor
 
 from training.pocket.common import to_pixels
 from training.pocket.footage import filmed, sampled
-from training.pocket.toys import Toy
+from training.pocket.world import path
 
 
 class Pictures:
-    """All frames of so many clips of a world, drawn once by `workers` processes. Its draws can be captured (see replay.py)."""
+    """All frames of so many clips, drawn once by `workers` processes. Its draws can be captured (see replay.py)."""
 
-    def __init__(self, world: Toy, seed: int, clips: int, workers: int, device: torch.device):
-        scenarios = sampled(world, seed, clips)
-        drawn = [torch.from_numpy(part.frames).flatten(0, 1) for part in filmed(world, scenarios, workers=workers)]
+    def __init__(self, seed: int, clips: int, workers: int, device: torch.device):
+        scenarios = sampled(seed, clips)
+        drawn = [torch.from_numpy(part.frames).flatten(0, 1) for part in filmed(scenarios, workers=workers)]
         self.frames = torch.cat(drawn).to(device)  # uint8 [n, 96, 144, 3]
-        centres = np.concatenate([world.world.path(s)[:, :2] for s in scenarios])
+        centres = np.concatenate([path(s)[:, :2] for s in scenarios])
         self.centres = torch.from_numpy(centres).float().to(device)  # of the subject, x and y in pixels
         self.room = torch.tensor(self.frames.shape[2:0:-1], device=device)  # width and height
 

@@ -29,8 +29,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from training.pocket import text as language
+from training.pocket import words
 from training.pocket.common import POCKET, ROOT, Run, autocast, export, parser, setup, write_json
-from training.pocket.toys import Toy, toy
+from training.pocket.scenario import NAMES, sample
 
 SYSTEM = ROOT / "src/animatic/prompts/pocket.txt"
 AGAIN = "That was {count} words. Rewrite it in at most {words} words."
@@ -72,8 +74,8 @@ def generation(tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
 class Conversations:
     """Endless batches of templated conversations; the labels are the last answers."""
 
-    def __init__(self, seed: int, world: Toy):
-        self.rng, self.world = np.random.default_rng(seed), world
+    def __init__(self, seed: int):
+        self.rng = np.random.default_rng(seed)
         self.tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(POCKET / "chat")
         self.system = SYSTEM.read_text(encoding="utf-8").strip()
 
@@ -91,22 +93,21 @@ class Conversations:
         words = self.limit()
         messages = self.asked(text, words)
         if again:
-            draft = self.world.text.paragraph(s, self.rng, 100)
+            draft = language.paragraph(s, self.rng, 100)
             words = min(words, max(20, len(draft.split()) - int(self.rng.integers(1, 10))))
             messages = [*self.asked(text, words), {"role": "assistant", "content": draft},
                         {"role": "user", "content": AGAIN.format(count=len(draft.split()), words=words)}]  # fmt: skip
-        return messages, self.world.text.paragraph(s, self.rng, max(words, 20))
+        return messages, language.paragraph(s, self.rng, max(words, 20))
 
     def _request(self) -> tuple[str, Any]:
         kind = self.rng.random()
         if kind < 0.84:
-            text, s, _ = self.world.text.lesson(self.rng)
+            text, s, _ = language.lesson(self.rng)
             return (str(self.rng.choice((text.upper(), text.title()))) if self.rng.random() < SHOUTED else text), s
         if kind < 0.97:
-            return self.world.text.strange_prompt(self.rng)[:2]
-        words = self.world.words
+            return language.strange_prompt(self.rng)[:2]
         scraps = [*words.NOISE, *words.SIZES, "hello", "what is this", "why", "once upon a time", "123", "my friend", "love", "test"]
-        return " ".join(map(str, self.rng.choice(scraps, self.rng.integers(1, 5)))), self.world.scenario.sample(self.rng)
+        return " ".join(map(str, self.rng.choice(scraps, self.rng.integers(1, 5)))), sample(self.rng)
 
     def batch(self, count: int) -> tuple[Tensor, Tensor]:
         """Token ids and labels, [count, length], padded on the right."""
@@ -130,12 +131,12 @@ class Conversations:
 class Lessons(IterableDataset[tuple[Tensor, Tensor]]):
     """The batches of Conversations, other ones in every process that makes them."""
 
-    def __init__(self, seed: int, world: str, size: int):
-        self.seed, self.world, self.size = seed, world, size
+    def __init__(self, seed: int, size: int):
+        self.seed, self.size = seed, size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         worker = get_worker_info()
-        talks = Conversations(self.seed + 1_000_003 * (worker.id if worker else 0), toy(self.world))
+        talks = Conversations(self.seed + 1_000_003 * (worker.id if worker else 0))
         while True:
             yield talks.batch(self.size)
 
@@ -144,12 +145,12 @@ class Lessons(IterableDataset[tuple[Tensor, Tensor]]):
         return DataLoader(self, batch_size=None, num_workers=workers if workers > 1 else 0)
 
 
-def weights(tokenizer: PreTrainedTokenizerFast, world: Toy) -> Tensor:
+def weights(tokenizer: PreTrainedTokenizerFast) -> Tensor:
     """What each token counts in the loss, [vocabulary]: the words that name an attribute far more than the rest.
 
     They are few of a paragraph's words and the only ones that have to be found in the request.
     """
-    words = (f" {name}" for names in world.scenario.NAMES.values() for name in names)
+    words = (f" {name}" for names in NAMES.values() for name in names)
     named = [ids[0] for ids in tokenizer([*words], add_special_tokens=False).input_ids if len(ids) == 1]
     return torch.ones(len(tokenizer)).index_fill(0, torch.tensor(named), NAMED)
 
@@ -175,20 +176,20 @@ def answers(model: LlamaForCausalLM, talks: Conversations, asked: list[list[Mess
     return tokenizer.batch_decode(out[:, inputs.input_ids.shape[1] :], skip_special_tokens=True)
 
 
-def scores(model: LlamaForCausalLM, world: Toy, seed: int, count: int = 300) -> dict[str, float]:
+def scores(model: LlamaForCausalLM, seed: int, count: int = 300) -> dict[str, float]:
     """Over fresh prompts, half of them in held-out wordings, with limits as in training.
 
     kept: prompts of which every named attribute is in the paragraph, and so for each attribute; valid: paragraphs that
     say all attributes clearly; within: paragraphs within the limit; strange: valid ones for prompts from outside.
     """
-    talks, told, names = Conversations(seed, world), world.text.told, world.scenario.NAMES
-    fresh = [world.text.prompt(talks.rng, held_out=n % 2 == 0) for n in range(count)]
+    talks, told, names = Conversations(seed), language.told, NAMES
+    fresh = [language.prompt(talks.rng, held_out=n % 2 == 0) for n in range(count)]
     limits = [max(talks.limit(), 20) for _ in fresh]
     said = answers(model, talks, [talks.asked(text, n) for (text, _, _), n in zip(fresh, limits, strict=True)], seed)
     kept = {name: [told(text).get(name) == getattr(s, name) for text, (_, s, stated) in zip(said, fresh, strict=True) if name in stated]
             for name in names}  # fmt: skip
     everything = [all(told(text).get(name) == getattr(s, name) for name in stated) for text, (_, s, stated) in zip(said, fresh, strict=True)]
-    outside = answers(model, talks, [talks.asked(world.text.strange_prompt(talks.rng)[0], 100) for _ in range(count // 3)], seed + 1)
+    outside = answers(model, talks, [talks.asked(language.strange_prompt(talks.rng)[0], 100) for _ in range(count // 3)], seed + 1)
     result = {
         "kept": np.mean(everything), **{f"kept {name}": np.mean(hits) for name, hits in kept.items()},
         "kept held out": np.mean(everything[::2]), "valid": np.mean([len(told(text)) == len(names) for text in said]),
@@ -213,19 +214,19 @@ def main() -> None:
     options: argparse.ArgumentParser = parser(__doc__, "chat", minutes=21, lr=0.003)
     options.add_argument("--batch", type=int, default=32)
     args = options.parse_args()
-    device, world = setup(args), toy(args.toy)
-    tokenizer = Conversations(args.seed, world).tokenizer
+    device = setup(args)
+    tokenizer = Conversations(args.seed).tokenizer
     model = model_for(tokenizer).to(device)
     run = Run(args, model, decay=0.995)
     AttentionInterface.register("float", float_attention)
     model.set_attn_implementation("float")  # after the copy that averages the weights, which also generates
-    weight = weights(tokenizer, world).to(device)
-    lessons = Lessons(args.seed + run.step, args.toy, args.batch).loader(args.workers)
+    weight = weights(tokenizer).to(device)
+    lessons = Lessons(args.seed + run.step, args.batch).loader(args.workers)
     for _, (ids, labels) in zip(run.steps(), lessons, strict=False):
         run.update(loss_of(model, ids.to(device), labels.to(device), weight))
         if run.due():
-            run.log(**scores(run.ema, world, seed=1, count=60))
-    found = scores(run.ema, world, seed=2)
+            run.log(**scores(run.ema, seed=1, count=60))
+    found = scores(run.ema, seed=2)
     run.log(**found, megabytes=save(run.ema, tokenizer))
     write_json(run.folder / "scores.json", found)
 

@@ -28,8 +28,9 @@ from training.pocket.common import (
     to_pixels,
 )
 from training.pocket.footage import filmed, sampled
+from training.pocket.oracle import judge_still
+from training.pocket.scenario import Scenario, trials
 from training.pocket.texts import LENGTH, Texts
-from training.pocket.toys import Toy, toy
 
 HEIGHT, WIDTH = 6, 9  # tokens, each 2 x 2 latents of 8 x 8 pixels
 
@@ -51,11 +52,11 @@ def pack(latents: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, world: Toy, seed: int, count: int, workers: int) -> dict[str, Any]:
+def encode(vae: AutoencoderKL, seed: int, count: int, workers: int) -> dict[str, Any]:
     """`count` stills as scaled latents [n, 54, 64], how much of each token the subject covers [n, 54], and scenarios."""
-    scenarios = sampled(world, seed, count)
+    scenarios = sampled(seed, count)
     latents, covers = [], []
-    for drawn in filmed(world, scenarios, 1, workers):
+    for drawn in filmed(scenarios, 1, workers):
         stills = to_pixels(torch.from_numpy(drawn.frames[:, 0]).to(vae.device))
         with autocast(vae.device):
             mode = vae.encode(stills).latent_dist.mode().float()
@@ -108,20 +109,20 @@ def main() -> None:
     args.add_argument("--wordings", type=int, default=4, help="of each still")
     args.add_argument("--batch", type=int, default=32)
     options = args.parse_args()
-    device, world = setup(options), toy(options.toy)
+    device = setup(options)
     plain_attention()
     vae = AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32).to(device).eval()
     path, seed, workers = RUNS / options.name / "stills.pt", options.seed + 1, options.workers
-    data = cached(path, lambda: encode(vae, world, seed, options.stills, workers), world.scenario.Scenario)
+    data = cached(path, lambda: encode(vae, seed, options.stills, workers), Scenario)
     run = Run(options, build().to(device))
-    texts, model = Texts(options.seed + run.step, device, world), compiled(run.model)
+    texts, model = Texts(options.seed + run.step, device), compiled(run.model)
     batch = Batches(data, *texts.told(data["scenarios"], options.wordings), options.batch)
     learn = run.learner(lambda: loss_of(model, *batch()))
     for _ in run.steps():
         learn()
         if run.due():
-            judge(run, vae, texts, world)
-    judge(run, vae, texts, world)
+            judge(run, vae, texts)
+    judge(run, vae, texts)
 
 
 class Batches:
@@ -137,12 +138,12 @@ class Batches:
         return (self.latents[picks].float(), self.cover[picks], *told)
 
 
-def judge(run: Run, vae: AutoencoderKL, texts: Texts, world: Toy, count: int = 48) -> None:
+def judge(run: Run, vae: AutoencoderKL, texts: Texts, count: int = 48) -> None:
     """Export, draw stills of scenarios to judge by, and log what the oracle sees in them."""
     megabytes = export(run.ema, POCKET / "image" / "transformer")
-    wanted = world.scenario.trials(np.random.default_rng(999), count)
+    wanted = trials(np.random.default_rng(999), count)
     stills = draw(pipeline(run.ema, vae), texts, texts.paragraphs(wanted), steps=16)
-    seen = [world.oracle.judge_still(still) for still in stills]
+    seen = [judge_still(still) for still in stills]
     rates = {
         name: sum(getattr(s, name) == getattr(w, name) for s, w in zip(seen, wanted, strict=True)) / count
         for name in ("subject", "colour", "scene")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.pocket.common import POCKET, Run, autocast, divergence, export, parser, psnr, setup, to_pixels
 from training.pocket.pictures import Pictures
-from training.pocket.toys import toy
+from training.pocket.world import FRAMES
 
 WHOLE = 0.75  # share of the time at which whole stills join
 
@@ -51,10 +51,10 @@ def main() -> None:
     args.add_argument("--clips", type=int, default=600, help="whose frames are learnt from")
     args.add_argument("--batch", type=int, default=8, help="crops; a quarter as many stills")
     options = args.parse_args()
-    device, world = setup(options), toy(options.toy)
+    device = setup(options)
     run = Run(options, build().to(device), decay=0.998)
-    pictures = Pictures(world, options.seed + 1, options.clips, options.workers, device)
-    test = Pictures(world, 999, 16, 1, device).frames[:: world.world.FRAMES]
+    pictures = Pictures(options.seed + 1, options.clips, options.workers, device)
+    test = Pictures(999, 16, 1, device).frames[::FRAMES]
     on_crops = run.learner(lambda: loss_of(run.model, pictures.crops(options.batch), options.kl))
     on_stills = run.learner(lambda: loss_of(run.model, pictures.whole(options.batch // 4), options.kl))
     for step in run.steps():

@@ -25,7 +25,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config,
 
 from training.pocket.adam import Adam
 from training.pocket.common import POCKET, Run, export, parser, setup, write_json
-from training.pocket.toys import Toy, toy
+from training.pocket.scenario import NAMES, sample
+from training.pocket.text import paragraph, sentence
 
 WIDTH, LENGTHS, END, UNKNOWN, IGNORE = 128, (48, 56, 64), 1, 2, -100
 HEADS = ("end", "mean", "clip")
@@ -77,9 +78,9 @@ class Encoders(nn.Module):
 class Texts:
     """Endless batches of texts with the attributes that each states."""
 
-    def __init__(self, seed: int, world: Toy, device: torch.device):
+    def __init__(self, seed: int, device: torch.device):
         self.device = device
-        self.rng, self.world, self.names = np.random.default_rng(seed), world, world.scenario.NAMES
+        self.rng, self.names = np.random.default_rng(seed), NAMES
         self.t5 = T5TokenizerFast.from_pretrained(POCKET / "image/tokenizer_2")
         self.clip = CLIPTokenizer.from_pretrained(POCKET / "image/tokenizer")
 
@@ -95,7 +96,7 @@ class Texts:
         return t5.input_ids.to(self.device), clip.input_ids.to(self.device), wanted
 
     def _one(self, kind: str) -> tuple[str, dict[str, int]]:
-        s = self.world.scenario.sample(self.rng)
+        s = sample(self.rng)
         text, stated = self._text(s, kind)
         return text, {
             name: known.index(getattr(s, name)) if name in stated else IGNORE for name, known in self.names.items()
@@ -103,8 +104,8 @@ class Texts:
 
     def _text(self, s: Any, kind: str) -> tuple[str, frozenset[str]]:
         if kind in ("sentence", "held out"):
-            return self.world.text.sentence(s, self.rng, held_out=kind == "held out")
-        text = self.world.text.paragraph(s, self.rng, int(self.rng.choice([20, 24, 30, 45, 100])))
+            return sentence(s, self.rng, held_out=kind == "held out")
+        text = paragraph(s, self.rng, int(self.rng.choice([20, 24, 30, 45, 100])))
         if kind == "shuffled":
             parts = text.rstrip(".").split(". ")
             text = ". ".join(parts[n] for n in self.rng.permutation(len(parts))) + "."
@@ -130,9 +131,9 @@ def losses(model: Encoders, t5_ids: Tensor, clip_ids: Tensor, wanted: dict[str, 
 
 
 @torch.no_grad()
-def scores(model: Encoders, world: Toy, seed: int, count: int = 512) -> dict[str, float]:
+def scores(model: Encoders, seed: int, count: int = 512) -> dict[str, float]:
     """Share of stated attributes told right, per encoder, kind of text and attribute (the worst one is listed last)."""
-    texts, result = Texts(seed, world, model.guess.weight.device), dict[str, float]()
+    texts, result = Texts(seed, model.guess.weight.device), dict[str, float]()
     for kind in ("paragraph", "shuffled", "sentence", "held out"):
         t5_ids, clip_ids, wanted = texts.batch(count, kind)
         _, logits = model(t5_ids, clip_ids)
@@ -154,8 +155,8 @@ def main() -> None:
     options: argparse.ArgumentParser = parser(__doc__, "text", minutes=6, lr=1e-3)
     options.add_argument("--batch", type=int, default=64)
     args = options.parse_args()
-    device, world = setup(args), toy(args.toy)
-    texts = Texts(args.seed, world, device)
+    device = setup(args)
+    texts = Texts(args.seed, device)
     model = Encoders(len(texts.t5), texts.clip, texts.names).to(device)
     run = Run(args, model, decay=0.995, optimiser=Adam)
     texts.rng = np.random.default_rng(args.seed + run.step)
@@ -163,9 +164,9 @@ def main() -> None:
         parts = losses(model, *texts.batch(args.batch))
         run.update(sum(parts.values(), torch.zeros((), device=device)), **parts)
         if step % 200 == 199:
-            found = scores(run.ema, world, seed=1, count=256)
+            found = scores(run.ema, seed=1, count=256)
             run.log(mean=sum(found.values()) / len(found), worst=min(found.items(), key=lambda pair: pair[1]))
-    found = scores(run.ema, world, seed=2, count=2000)
+    found = scores(run.ema, seed=2, count=2000)
     sizes = save(run.ema)
     run.log(**found, **sizes)
     write_json(run.folder / "scores.json", found | {f"{name} MB": size for name, size in sizes.items()})

@@ -22,10 +22,12 @@ from tokenizers.models import BPE
 from transformers import CLIPTokenizer, PreTrainedTokenizerFast, T5Tokenizer
 
 from training.pocket.common import POCKET, ROOT
-from training.pocket.toys import PACKAGES, Toy, toy
+from training.pocket.scenario import sample
+from training.pocket.text import paragraph, prompt, strange_prompt
 
 SPELT = -16.0  # score of a single character: less than that of any word
 T5_TOKENS, CLIP_TOKENS = 64, 77
+T5_PIECES, CLIP_MERGES, CHAT_TOKENS = 2600, 1200, 2560  # at most so many in the vocabularies
 BEGIN, HEAD, HEAD_END, TURN_END = "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -35,14 +37,14 @@ CHAT_TEMPLATE = (
 WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+"
 
 
-def corpus(world: Toy, seed: int, count: int) -> Iterator[str]:
+def corpus(seed: int, count: int) -> Iterator[str]:
     """`count` rounds of a paragraph, two prompts and a prompt from outside the world."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
-        yield world.text.paragraph(world.scenario.sample(rng), rng, int(rng.integers(20, 121)))
-        yield world.text.prompt(rng)[0]
-        yield world.text.prompt(rng)[0]
-        yield world.text.strange_prompt(rng)[0]
+        yield paragraph(sample(rng), rng, int(rng.integers(20, 121)))
+        yield prompt(rng)[0]
+        yield prompt(rng)[0]
+        yield strange_prompt(rng)[0]
 
 
 def t5_tokenizer(texts: Iterator[str], most: int) -> T5Tokenizer:
@@ -99,22 +101,19 @@ def chat_tokenizer(texts: Iterator[str], size: int) -> PreTrainedTokenizerFast:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=POCKET)
-    parser.add_argument("--toy", choices=PACKAGES, default="pocket", help="the world whose language it is")
     parser.add_argument("--texts", type=int, default=20000, help="rounds of four texts")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     system = (ROOT / "src/animatic/prompts/pocket.txt").read_text(encoding="utf-8").strip()
     lines = (system.replace("{words}", str(n)) for n in range(20, 121) for _ in range(50))
     roles = ["system", "user", "assistant", "\n\n"] * 2000
-    world = toy(args.toy)
-    words, merges, size = world.sizes
-    t5 = t5_tokenizer(corpus(world, args.seed, args.texts), words)
+    t5 = t5_tokenizer(corpus(args.seed, args.texts), T5_PIECES)
     t5.save_pretrained(args.out / "image/tokenizer_2")
     t5.save_pretrained(args.out / "video/tokenizer")
-    clip = clip_tokenizer(corpus(world, args.seed, args.texts), merges)
+    clip = clip_tokenizer(corpus(args.seed, args.texts), CLIP_MERGES)
     clip.save_pretrained(args.out / "image/tokenizer")
     clip.backend_tokenizer.model.save(str(args.out / "image/tokenizer"))
-    chat = chat_tokenizer(iter([*corpus(world, args.seed, args.texts), *lines, *roles]), size)
+    chat = chat_tokenizer(iter([*corpus(args.seed, args.texts), *lines, *roles]), CHAT_TOKENS)
     chat.save_pretrained(args.out / "chat")
     config = args.out / "chat/tokenizer_config.json"  # the class name that other versions of transformers know too
     config.write_text(config.read_text().replace('"TokenizersBackend"', '"PreTrainedTokenizerFast"'))

@@ -20,27 +20,28 @@ from diffusers import (
 )
 from torch import Tensor
 
+from training.pocket import oracle
 from training.pocket.clips import COUNT, autoencoder, clips
 from training.pocket.common import POCKET, Run, autocast, compiled, export, parser, plain_attention, setup, to_pixels
+from training.pocket.scenario import trials
 from training.pocket.texts import LENGTH, Texts
-from training.pocket.toys import Toy, toy
+from training.pocket.world import still
 
 HEIGHT, WIDTH, FRAMES = 96, 144, 17  # of a clip
-Judge = Callable[[Run, AutoencoderKLCogVideoX, Texts, Toy, int], None]
+Judge = Callable[[Run, AutoencoderKLCogVideoX, Texts, int], None]
 """Logs how good what is trained is by so many clips."""
 
 
-def build(frames_a_latent: int, heads: int = 3, layers: int = 6, channels: int = 32) -> CogVideoXTransformer3DModel:
-    """With four frames in a latent one as of CogVideoX 1.0; else one as of 1.5, which takes two latents a token.
+def build(heads: int = 3, layers: int = 6, channels: int = 32) -> CogVideoXTransformer3DModel:
+    """A transformer as of CogVideoX 1.5, which takes two latent frames a token.
 
     channels   what goes in: twice the autoencoder's for image to video, once for text to video
     """
-    newer = frames_a_latent < 4
     return CogVideoXTransformer3DModel(
         num_attention_heads=heads, attention_head_dim=64, in_channels=channels, out_channels=16, num_layers=layers,
         time_embed_dim=128, text_embed_dim=128, sample_width=WIDTH // 8, sample_height=HEIGHT // 8, sample_frames=FRAMES,
-        patch_size=2, patch_size_t=2 if newer else None, temporal_compression_ratio=frames_a_latent,
-        max_text_seq_length=LENGTH, use_rotary_positional_embeddings=True, use_learned_positional_embeddings=not newer,
+        patch_size=2, patch_size_t=2, temporal_compression_ratio=1, max_text_seq_length=LENGTH,
+        use_rotary_positional_embeddings=True, use_learned_positional_embeddings=False,
     )  # fmt: skip
 
 
@@ -108,7 +109,7 @@ def draw(
 ) -> np.ndarray:  # fmt: skip
     """One clip by the stock pipeline, uint8 [17, 96, 144, 3]."""
     out = pipe(
-        image=to_pixels(still)[None].clamp(-1, 1), prompt_embeds=texts.tokens([paragraph]),
+        image=to_pixels(still)[None] / 2 + 0.5, prompt_embeds=texts.tokens([paragraph]),
         negative_prompt_embeds=texts.tokens([""]), height=HEIGHT, width=WIDTH, num_frames=FRAMES,
         num_inference_steps=steps, guidance_scale=guidance, generator=torch.Generator().manual_seed(seed),
         output_type="np",
@@ -137,17 +138,17 @@ def main() -> None:
     train(parser(__doc__, "video", minutes=35, lr=0.02), build, judge)
 
 
-def train(args: argparse.ArgumentParser, build: Callable[[int], CogVideoXTransformer3DModel], judge: Judge) -> None:
-    """Train what `build` makes for so many frames a latent, image to video if it takes the still's channels too."""
+def train(args: argparse.ArgumentParser, make: Callable[[], CogVideoXTransformer3DModel], judge: Judge) -> None:
+    """Train what `make` gives, image to video if it takes the still's channels too."""
     args.add_argument("--clips", type=int, default=COUNT, help="to film, where none are kept")
     args.add_argument("--wordings", type=int, default=4, help="of each clip")
     args.add_argument("--batch", type=int, default=8)
     options = args.parse_args()
-    device, world = setup(options), toy(options.toy)
+    device = setup(options)
     plain_attention()
-    data, vae = clips(world, options.clips, workers=options.workers), autoencoder()
-    run = Run(options, build(vae.config.temporal_compression_ratio).to(device))
-    texts, objective, model = Texts(options.seed + run.step, device, world), Objective(run.model, vae), compiled(run.model)
+    data, vae = clips(options.clips, workers=options.workers), autoencoder()
+    run = Run(options, make().to(device))
+    texts, objective, model = Texts(options.seed + run.step, device), Objective(run.model, vae), compiled(run.model)
     tokens, _ = texts.told(data["scenarios"], options.wordings)
     batch = Batches(data, tokens, texts.tokens([""]), options.batch)
     animates = run.model.config.in_channels > vae.config.latent_channels
@@ -160,8 +161,8 @@ def train(args: argparse.ArgumentParser, build: Callable[[int], CogVideoXTransfo
     for _ in run.steps():
         learn()
         if run.due():
-            judge(run, vae, texts, world, 6)
-    judge(run, vae, texts, world, 16)
+            judge(run, vae, texts, 6)
+    judge(run, vae, texts, 16)
 
 
 def noised(anchor: Tensor) -> Tensor:
@@ -171,21 +172,21 @@ def noised(anchor: Tensor) -> Tensor:
     return mean + deviation * torch.randn_like(mean) + more * torch.randn_like(mean)
 
 
-def judge(run: Run, vae: AutoencoderKLCogVideoX, texts: Texts, world: Toy, count: int) -> None:
+def judge(run: Run, vae: AutoencoderKLCogVideoX, texts: Texts, count: int) -> None:
     """Export, draw clips of scenarios to judge by from their true stills, and log what the oracle sees in them.
 
     share   the least of the subject's shares in a clip's frames (see the oracle), mean over the clips
     """
     megabytes = export(run.ema, POCKET / "video" / "transformer")
     pipe, scores = pipeline(run.ema, vae), []
-    names = [name for name in ("subject", "colour", "movement", "camera") if name in world.scenario.NAMES]
-    for n, wanted in enumerate(world.scenario.trials(np.random.default_rng(999), count)):
-        still = world.world.still(wanted)
-        clip = draw(pipe, texts, texts.paragraphs([wanted])[0], still, steps=12, guidance=3.0, seed=n)
-        seen = world.oracle.judge(clip)
-        first = 10 * np.log10(255**2 / np.square(clip[0].astype(float) - still).mean())
+    names = ("subject", "colour", "movement", "camera")
+    for n, wanted in enumerate(trials(np.random.default_rng(999), count)):
+        first = still(wanted)
+        clip = draw(pipe, texts, texts.paragraphs([wanted])[0], first, steps=12, guidance=1.0, seed=n)
+        seen = oracle.judge(clip)
+        decibels = 10 * np.log10(255**2 / np.square(clip[0].astype(float) - first).mean())
         right = (getattr(seen, name) == getattr(wanted, name) for name in names)
-        scores.append([*right, all(seen.present), min(seen.shares), first])
+        scores.append([*right, all(seen.present), min(seen.shares), decibels])
     means = dict(zip((*names, "present", "share", "first_db"), np.mean(scores, 0).round(3).tolist(), strict=True))
     run.log(**means, megabytes=megabytes)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.pocket_next.scenario import ATTRIBUTES, NAMES, NOCTURNAL, Scenario, unseen
-from training.pocket_next.text import paragraph, prompt, sentence, strange_prompt, told
+from training.pocket.scenario import ATTRIBUTES, NAMES, NOCTURNAL, Scenario, unseen
+from training.pocket.text import paragraph, prompt, sentence, strange_prompt, told
 
 SCENARIOS = st.builds(Scenario, **{name: st.sampled_from(values) for name, values in NAMES.items()})
 SEEDS = st.integers(0, 2**32 - 1)

@@ -1,10 +1,10 @@
 """How far off the latents are that the video transformer predicts from pure noise, movement by movement.
 
-    python -m training.pocket_next.latent_error
+    python -m bench.pocket_latent_error
 
-From pure noise everything has to be fetched from the still. This tells early, and without drawing a clip, how well that is
-learnt: while a subject is a mosaic to the eye and to the oracle, its latents may already be half as wrong as before.
-Prints a table and writes bench/results/pocket_next_latent_error.json.
+From pure noise everything has to be fetched from the still. This tells early, and without drawing a clip, how well that
+is learnt: while a subject is a mosaic to the eye and to the oracle, its latents may already be half as wrong as before.
+Prints a table and writes bench/results/pocket_latent_error.json.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from diffusers import CogVideoXTransformer3DModel
 from bench import report
 from training.pocket.clips import autoencoder, encode
 from training.pocket.common import POCKET
+from training.pocket.scenario import MOVEMENTS, Scenario, sample
 from training.pocket.texts import Texts
-from training.pocket.toys import toy
 from training.pocket.train_video import Objective
-from training.pocket_next.scenario import MOVEMENTS, Scenario, sample
 
 SEED = 77
 PURE_NOISE = 999  # the timestep
@@ -42,7 +41,7 @@ def errors(
     model: CogVideoXTransformer3DModel, objective: Objective, texts: Texts, scenarios: list[Scenario]
 ) -> dict[str, float]:
     """Mean squares where the subject is and where it is not, and that of the latents themselves where it is."""
-    data = encode(toy("next"), scenarios)
+    data = encode(scenarios)
     x0, cover, anchor = data["clips"].float(), data["cover"].float(), data["anchors"][:, 0].float()
     time = torch.full((len(x0),), PURE_NOISE)
     off = objective.errors(model, x0, anchor, texts.tokens(texts.paragraphs(scenarios)), time)[:, objective.extra :]
@@ -61,13 +60,13 @@ def main() -> None:
     torch.manual_seed(SEED)
     folder = POCKET / "video" / "transformer"
     model = CogVideoXTransformer3DModel.from_pretrained(folder, torch_dtype=torch.float32).eval()
-    objective, texts = Objective(model, autoencoder()), Texts(SEED, torch.device("cpu"), toy("next"))
+    objective, texts = Objective(model, autoencoder()), Texts(SEED, torch.device("cpu"))
     table = {name: errors(model, objective, texts, filmed(name, options.clips)) for name in MOVEMENTS}
     print(f"{'':8}{'subject':>10}{'elsewhere':>11}{'of':>7}")
     for name, row in table.items():
         print(f"{name:8}{row['subject']:>10.3f}{row['elsewhere']:>11.3f}{row['of']:>7.2f}")
-    command = f"python -m training.pocket_next.latent_error --clips {options.clips}"
-    report.write("pocket_next_latent_error", command, {"table": table})
+    command = f"python -m bench.pocket_latent_error --clips {options.clips}"
+    report.write("pocket_latent_error", command, {"table": table})
 
 
 if __name__ == "__main__":

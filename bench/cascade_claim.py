@@ -1,7 +1,7 @@
 """Does the cascade help? Sentence, paragraph, still, clip against text straight to video, on pocket's toy world.
 
-    python -m training.pocket_next.train_direct --minutes 83      # the rival; minutes: those of train_image and train_video
-    python -m training.pocket_next.cascade_claim --prompts 100
+    python -m training.pocket.train_direct --minutes 4.1 --batch 64  # the rival; the minutes of both of ours
+    python -m bench.cascade_claim --prompts 100
 
 The rival has as many parameters as the image and the video transformer together, and learnt from the same clips for as
 long as both; its steps are chosen so that a clip costs as many FLOPs as the cascade's. Four ways, the same sentences
@@ -29,14 +29,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from animatic import api, media, metrics
 from animatic.core import Clip
 from bench import report
+from bench.pocket_quality import Asked, asked
+from training.pocket import train_direct, world
 from training.pocket.clips import autoencoder
 from training.pocket.common import POCKET, RUNS
+from training.pocket.oracle import judge
 from training.pocket.texts import LENGTH, Texts
-from training.pocket.toys import toy
 from training.pocket.train_video import FRAMES, HEIGHT, WIDTH, Objective
-from training.pocket_next import train_direct, world
-from training.pocket_next.oracle import judge
-from training.pocket_next.quality import Asked, asked
 
 ARMS = ("direct, sentence", "direct, paragraph", "cascade, sentence", "cascade, paragraph")
 FULL = ARMS[-1]
@@ -82,14 +81,18 @@ def video_flops(model: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX)
 
 
 def equal_steps(
-    rival: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX, options: dict[str, Any]
+    rival: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX, options: dict[str, Any], guidance: float
 ) -> tuple[int, dict[str, int]]:
     """The rival's steps for as many FLOPs as the cascade's denoising takes, and what was counted, per forward."""
     ours = CogVideoXTransformer3DModel.from_pretrained(POCKET / "video" / "transformer", torch_dtype=torch.float32)
     counted = {"image": image_flops(), "video": video_flops(ours, vae), "direct": video_flops(rival, vae)}
-    passes = 2 if options[GUIDANCE] > 1 else 1
-    cascade = options[IMAGE_STEPS] * counted["image"] + options[VIDEO_STEPS] * passes * counted["video"]
-    return max(round(cascade / (passes * counted["direct"])), 1), counted
+    passes = options[VIDEO_STEPS] * _passes(options[GUIDANCE])
+    cascade = options[IMAGE_STEPS] * counted["image"] + passes * counted["video"]
+    return max(round(cascade / (_passes(guidance) * counted["direct"])), 1), counted
+
+
+def _passes(guidance: float) -> int:
+    return 2 if guidance > 1 else 1
 
 
 def cascade(wishes: list[api.Wish], out: Path) -> list[Clip]:
@@ -101,7 +104,7 @@ def direct(
     model: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX, texts: list[str], steps: int, guidance: float
 ) -> list[Frames]:
     """Clips of texts by the stock text-to-video pipeline, encoded and read back as the cascade's are."""
-    pipe, embedder = train_direct.pipeline(model, vae), Texts(0, torch.device("cpu"), toy("next"))
+    pipe, embedder = train_direct.pipeline(model, vae), Texts(0, torch.device("cpu"))
     drawn = (train_direct.draw(pipe, embedder, text, steps, guidance, seed) for seed, text in enumerate(texts))
     return [np.stack(list(media.each_frame(media.mp4_bytes(clip, media.Encoding(), "", {})))) for clip in drawn]
 
@@ -155,6 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--prompts", type=int, default=100)
     parser.add_argument("--seed", type=int, default=2027)
+    parser.add_argument("--guidance", type=float, default=1.0, help="of the rival; above 1 for half as many steps")
     parser.add_argument("--rows", type=int, default=8, help="of the grid")
     options = parser.parse_args()
     rival = CogVideoXTransformer3DModel.from_pretrained(train_direct.FOLDER, torch_dtype=torch.float32).eval()
@@ -164,8 +168,8 @@ def main() -> None:
     plain = [api.Wish(one.sentence, preset="pocket", seed=n) for n, one in enumerate(questions)]
     full = cascade(plain, out / "full")
     unrefined = [api.Wish(wish.prompt, preset="pocket", seed=wish.seed, caption=wish.prompt) for wish in plain]
-    steps, counted = equal_steps(rival, vae, full[0].record["options"])
-    guidance = full[0].record["options"][GUIDANCE]
+    guidance = options.guidance
+    steps, counted = equal_steps(rival, vae, full[0].record["options"], guidance)
     print(f"{steps} steps of the direct model; FLOPs of a forward: {counted}")
     filmed: Filmed = {
         ARMS[0]: direct(rival, vae, [one.sentence for one in questions], steps, guidance),
@@ -179,10 +183,10 @@ def main() -> None:
     grid(filmed, options.rows).quantize(128).save(report.RESULTS / "cascade_claim.png", optimize=True)
     trained = {name: _last(RUNS / name / "log.jsonl") for name in ("image", "video", "direct")}
     figures = {
-        "steps": steps, "flops of a forward": counted, "trained": trained, "table": found,
+        "steps": steps, "guidance": guidance, "flops of a forward": counted, "trained": trained, "table": found,
         "sentences": [one.sentence for one in questions],
     }  # fmt: skip
-    report.write("cascade_claim", f"python -m training.pocket_next.cascade_claim --prompts {options.prompts}", figures)
+    report.write("cascade_claim", f"python -m bench.cascade_claim --prompts {options.prompts}", figures)
 
 
 def _last(log: Path) -> str:

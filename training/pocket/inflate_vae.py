@@ -12,10 +12,31 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, AutoencoderKLCogVideoX
 
+from training.pocket import world
 from training.pocket.common import POCKET, export, psnr, to_pixels
-from training.pocket.train_video_vae import build, inflate
-from training.pocket_next import world
-from training.pocket_next.scenario import sample
+from training.pocket.scenario import sample
+
+
+def build() -> AutoencoderKLCogVideoX:
+    return AutoencoderKLCogVideoX(
+        block_out_channels=(16, 32, 64, 64), latent_channels=16, layers_per_block=1, norm_num_groups=8,
+        sample_height=96, sample_width=144, scaling_factor=1.0, temporal_compression_ratio=1,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def inflate(image: AutoencoderKL, video: AutoencoderKLCogVideoX) -> None:
+    """Give `video` the weights of `image`: on one frame both then compute the same."""
+    flat = {key.replace("conv_norm_out", "norm_out"): value for key, value in image.state_dict().items()}
+    for key, parameter in video.state_dict().items():
+        plain = key if "samplers." in key else key.replace(".conv.", ".")
+        source = flat.get(plain.replace(".norm_layer.", "."))
+        if ".conv_y." in key or ".conv_b." in key:  # the spatial norm starts as a plain one
+            parameter.fill_(float(".conv_y.conv.bias" in key))
+        elif parameter.ndim == 5:
+            parameter.zero_()[:, :, -1] = source
+        else:
+            parameter.copy_(source)
 
 
 @torch.no_grad()
@@ -33,7 +54,7 @@ def check(model: AutoencoderKLCogVideoX, count: int = 12) -> dict[str, float]:
 
 
 def main() -> None:
-    model = build(frames_a_latent=1)
+    model = build()
     inflate(AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32), model)
     found = check(model.eval())
     print(found, export(model, POCKET / "video" / "vae", scaling_factor=1 / found["std"]), "MB")

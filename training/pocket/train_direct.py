@@ -14,15 +14,16 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline, CogVideoXTransformer3DModel
 
 from training.pocket.common import RUNS, Run, export, parser
+from training.pocket.oracle import judge as judge_clip
+from training.pocket.scenario import trials
 from training.pocket.texts import Texts
-from training.pocket.toys import Toy
 from training.pocket.train_video import build, scheduler, train
 
 FOLDER = RUNS / "direct" / "transformer"
 
 
-def rival(frames_a_latent: int) -> CogVideoXTransformer3DModel:
-    return build(frames_a_latent, heads=4, layers=8, channels=16)
+def rival() -> CogVideoXTransformer3DModel:
+    return build(heads=4, layers=8, channels=16)
 
 
 def pipeline(transformer: CogVideoXTransformer3DModel, vae: AutoencoderKLCogVideoX) -> CogVideoXPipeline:
@@ -45,13 +46,13 @@ def main() -> None:
     train(parser(__doc__, "direct", minutes=380, lr=0.02), rival, judge)
 
 
-def judge(run: Run, vae: AutoencoderKLCogVideoX, texts: Texts, world: Toy, count: int) -> None:
+def judge(run: Run, vae: AutoencoderKLCogVideoX, texts: Texts, count: int) -> None:
     """Export, draw clips of paragraphs of scenarios to judge by, and log what the oracle sees in them."""
     megabytes = export(run.ema, FOLDER)
     pipe, scores = pipeline(run.ema, vae), list[Any]()
     names = ("subject", "colour", "scene", "movement")
-    for n, wanted in enumerate(world.scenario.trials(np.random.default_rng(999), count)):
-        seen = world.oracle.judge(draw(pipe, texts, texts.paragraphs([wanted])[0], steps=16, guidance=3.0, seed=n))
+    for n, wanted in enumerate(trials(np.random.default_rng(999), count)):
+        seen = judge_clip(draw(pipe, texts, texts.paragraphs([wanted])[0], steps=16, guidance=3.0, seed=n))
         scores.append([*(getattr(seen, name) == getattr(wanted, name) for name in names), all(seen.present)])
     run.log(**dict(zip((*names, "present"), np.mean(scores, 0).round(3).tolist(), strict=True)), megabytes=megabytes)
 

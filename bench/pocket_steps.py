@@ -1,10 +1,10 @@
 """What a denoising step is worth: pocket's quality against the number of steps, of each diffusion model alone.
 
-    python -m training.pocket_next.steps --stills 96 --clips 24
+    python -m bench.pocket_steps --stills 96 --clips 24
 
 Stills are drawn from true paragraphs, clips from true stills, by the stock pipelines, half of them of combinations that
 no training saw, and judged by the oracle. "clear" is the mean share of a perfect sticker's fit. Prints two tables and
-writes bench/results/pocket_next_steps.json; the preset's numbers of steps are chosen from it.
+writes bench/results/pocket_steps.json; the preset's numbers of steps are chosen from it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from diffusers import AutoencoderKL, AutoencoderKLCogVideoX, CogVideoXTransforme
 
 from animatic.metrics import psnr
 from bench import report
-from training.pocket import train_image, train_video
+from training.pocket import train_image, train_video, world
 from training.pocket.common import POCKET
+from training.pocket.oracle import judge, judge_still
+from training.pocket.scenario import Scenario, trials
 from training.pocket.texts import Texts
-from training.pocket.toys import toy
-from training.pocket_next import world
-from training.pocket_next.oracle import judge, judge_still
-from training.pocket_next.scenario import Scenario, trials
 
 Row = dict[str, float]
 SEED = 77
@@ -84,7 +82,7 @@ def main() -> None:
     parser.add_argument("--clip-steps", type=int, nargs="*", default=[4, 6, 8, 12, 16, 24])
     parser.add_argument("--guidances", type=float, nargs="*", default=[1.0, 3.0, 6.0], help="the first for all steps")
     options = parser.parse_args()
-    texts = Texts(0, torch.device("cpu"), toy("next"))
+    texts = Texts(0, torch.device("cpu"))
     wanted = trials(np.random.default_rng(SEED), options.stills)
     drawn = [stills(wanted, texts, steps) for steps in options.still_steps]
     show(f"{options.stills} stills", drawn)
@@ -94,9 +92,9 @@ def main() -> None:
     pairs = [(steps, first) for steps in options.clip_steps] + [(middle, guidance) for guidance in others]
     filmed = [clips(wanted, texts, steps, guidance) for steps, guidance in pairs]
     show(f"{options.clips} clips", filmed)
-    command = f"python -m training.pocket_next.steps --stills {options.stills} --clips {options.clips}"
+    command = f"python -m bench.pocket_steps --stills {options.stills} --clips {options.clips}"
     figures: dict[str, Any] = {"threads": torch.get_num_threads(), "stills": drawn, "clips": filmed}
-    report.write("pocket_next_steps", command, figures)
+    report.write("pocket_steps", command, figures)
 
 
 if __name__ == "__main__":
