@@ -67,10 +67,10 @@ def _options(steps: tuple[int, int], size: tuple[int, int, int], text: tuple[int
 
 TINY = Scale(
     "tiny", 40_000,
-    llm={"vocab_size": 2048, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+    llm={"vocab_size": 2560, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
          "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8},
-    t5={"vocab_size": 2000, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4},
-    clip={"vocab_size": 2000, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+    t5={"vocab_size": 2400, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4},
+    clip={"vocab_size": 1720, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
           "num_attention_heads": 4},
     flux={"num_layers": 2, "num_single_layers": 2, "attention_head_dim": 16, "num_attention_heads": 2,
           "axes_dims_rope": (4, 6, 6)},

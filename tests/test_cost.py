@@ -383,7 +383,7 @@ def test_cogvideox_takes_what_was_counted_before() -> None:
 @pytest.mark.parametrize("preset", ["flux-cogvideox", "open", "pocket"])
 def test_texts_are_encoded(preset: str) -> None:
     spec, configs = known(preset, "image")
-    shot = options(preset)
+    shot = options(preset, video__guidance_scale=3.0)
     dtype = getattr(torch, spec.dtype)
     clip, t5 = (build("flux", part, configs[part], dtype) for part in ("text_encoder", "text_encoder_2"))
 
@@ -513,7 +513,7 @@ class Small:
 
 @pytest.fixture(scope="module", params=[pytest.param("pocket", marks=pytest.mark.slow), "tiny", "tiny, newer"])
 def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Small:
-    few = {"image.num_inference_steps": 2, "video.num_inference_steps": 2}
+    few = {"image.num_inference_steps": 2, "video.num_inference_steps": 2, "video.guidance_scale": 3.0}
     if request.param == "pocket":
         return Small(tiny.POCKET / "image", tiny.POCKET / "video", options("pocket") | few, torch.float32)
     folder, newer = tmp_path_factory.mktemp("tiny"), "newer" in request.param

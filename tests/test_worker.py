@@ -181,7 +181,7 @@ def test_shots_go_together_where_that_spares_loading(tmp_path: Path, monkeypatch
     monkeypatch.setattr(History, "note_run", lambda *_: None)  # Main memory is measured too roughly for so tight a one.
     jobs = Jobs(tmp_path)
     three = [jobs.add("ann", asked(seed=seed), STATE) for seed in range(3)]
-    with working(tmp_path, memory=LIBRARIES + (285 << 20)) as shop:
+    with working(tmp_path, memory=LIBRARIES + (118 << 20)) as shop:
         for job in three:
             shop.completed(job)
         together = shop.worker.counters.loaded_bytes

@@ -38,6 +38,7 @@ import animatic
 
 POCKET = Path(animatic.__file__).parent / "pocket"
 SHARD = "40KB"
+VOCABULARY = 3000  # no fewer than the tokenizers have
 WIDTH, HEIGHT, FRAMES = 96, 64, 9
 
 
@@ -46,7 +47,7 @@ def flux(folder: Path, *, guidance: bool) -> Path:
     torch.manual_seed(1)
     clip = CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=2000, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+            vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
             max_position_embeddings=77, projection_dim=32, bos_token_id=0, eos_token_id=1, pad_token_id=1,
         )
     )  # fmt: skip
@@ -136,5 +137,5 @@ def copied(source: Path, folder: Path) -> Path:
 
 
 def _t5() -> T5EncoderModel:
-    sizes = {"vocab_size": 2000, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+    sizes = {"vocab_size": VOCABULARY, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
     return T5EncoderModel(T5Config(**sizes, feed_forward_proj="gated-gelu"))
