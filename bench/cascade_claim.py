@@ -1,7 +1,7 @@
 """Does the cascade help? Sentence, paragraph, still, clip against text straight to video, on pocket's toy world.
 
     python -m training.pocket.train_direct --minutes 4.1 --batch 64  # the rival; the minutes of both of ours
-    python -m bench.cascade_claim --prompts 100
+    python -m bench.cascade_claim --prompts 60
 
 The rival has as many parameters as the image and the video transformer together, and learnt from the same clips for as
 long as both; its steps are chosen so that a clip costs as many FLOPs as the cascade's. Four ways, the same sentences
@@ -156,7 +156,7 @@ def grid(filmed: Filmed, rows: int) -> Image.Image:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--prompts", type=int, default=100)
+    parser.add_argument("--prompts", type=int, default=60)
     parser.add_argument("--seed", type=int, default=2027)
     parser.add_argument("--guidance", type=float, default=1.0, help="of the rival; above 1 for half as many steps")
     parser.add_argument("--rows", type=int, default=8, help="of the grid")
