@@ -186,7 +186,8 @@ def main() -> None:
         "steps": steps, "guidance": guidance, "flops of a forward": counted, "trained": trained, "table": found,
         "sentences": [one.sentence for one in questions],
     }  # fmt: skip
-    report.write("cascade_claim", f"python -m bench.cascade_claim --prompts {options.prompts}", figures)
+    command = f"python -m bench.cascade_claim --prompts {options.prompts} --seed {options.seed} --guidance {guidance}"
+    report.write("cascade_claim", command, figures)
 
 
 def _last(log: Path) -> str:

@@ -47,6 +47,7 @@ GATES = {
     "clip: camera": None,
 }
 LEAST_DB = 26.0
+HARD = (("subject", "still: subject"), ("movement", "clip: clear in every frame"))
 CLEAR = 0.75
 """Of the perfect gain of a sticker (see oracle.Sighting). True clips keep 0.89 and more through the autoencoder; a
 mosaic of the right colours at the right place, which is present too, has 0.4 to 0.7 (six clips of each, by hand)."""
@@ -132,6 +133,13 @@ def summary(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return table
 
 
+def by(scores: Sequence[dict[str, Any]], attribute: str, gate: str) -> dict[str, float]:
+    """The share of hits at a gate for every value of an attribute: what is hard."""
+    values = sorted({one["wanted"][attribute] for one in scores if attribute in one["wanted"]})
+    hits = {value: [one[gate] for one in scores if one["wanted"].get(attribute) == value] for value in values}
+    return {value: round(float(np.mean(marks)), 3) for value, marks in hits.items()}
+
+
 def show(table: dict[str, Any]) -> None:
     for name, row in table.items():
         value = row.get("share", row.get("median"))
@@ -159,11 +167,14 @@ def main() -> None:
     scores = [score(one, made[seed], options.given) for seed, one in enumerate(questions)]
     table = summary(scores)
     show(table)
+    hard = {gate: by(scores, name, gate) for name, gate in HARD}
+    for gate, row in hard.items():
+        print(gate + ": " + ", ".join(f"{value} {share:.0%}" for value, share in row.items()))
     print(f"{len(scores)} clips in {seconds:.0f} s")
     name = "pocket_quality" + f"_{options.given}" * (options.given != "sentence") + "_trained" * options.trained
     command = f"python -m bench.pocket_quality --prompts {options.prompts} --seed {options.seed}"
     command += f" --given {options.given}" * (options.given != "sentence") + " --trained" * options.trained
-    report.write(name, command, {"seconds": round(seconds, 1), "table": table, "prompts": scores})
+    report.write(name, command, {"seconds": round(seconds, 1), "table": table, "by": hard, "prompts": scores})
 
 
 if __name__ == "__main__":

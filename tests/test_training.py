@@ -109,6 +109,13 @@ def test_a_run_resumes_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     assert torch.equal(second.model.weight, first.model.weight)
     assert torch.equal(second.ema.weight, first.ema.weight)
     assert second.elapsed >= first.before
+    torch.manual_seed(7)
+    still = torch.randn(2, 4)
+    for run in (first, second):  # and goes on as if it had not stopped, the average too
+        run.optimiser.set_rate(0.01)
+        run.update(run.model(still).square().mean())
+    assert torch.equal(second.model.weight, first.model.weight)
+    assert torch.equal(second.ema.weight, first.ema.weight)
 
 
 @pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"attn_mask": torch.tril(torch.ones(7, 7)).bool()}])

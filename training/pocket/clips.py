@@ -9,7 +9,6 @@ Image-to-video and direct text-to-video learn from the same file, so that they c
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,11 @@ from diffusers import AutoencoderKL, AutoencoderKLCogVideoX
 from torch import Tensor
 
 from training.pocket.common import POCKET, RUNS, autocast, cached, to_pixels
-from training.pocket.footage import filmed, sampled
+from training.pocket.footage import CHUNK, filmed, sampled
 from training.pocket.scenario import Scenario
 
 PATH = RUNS / "clips.pt"
 COUNT, SEED = 1600, 1
-Coder = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
-"""From clips [n, f, 3, 96, 144] to latents [n, t, 16, 12, 18], and mean and deviation of the first frame alone."""
 
 
 def autoencoder() -> AutoencoderKLCogVideoX:
@@ -37,51 +34,42 @@ def autoencoder() -> AutoencoderKLCogVideoX:
 def clips(count: int = COUNT, seed: int = SEED, workers: int = 1) -> dict[str, Any]:
     """Latents of `count` clips, from the file of the last call, or drawn by `workers` processes and encoded.
 
-    clips    [n, t, 16, 12, 18], scaled; t latent frames
+    clips    [n, t, 16, 12, 18], scaled; t frames
     anchors  [n, 2, 16, 12, 18]: mean and deviation of the first frame encoded alone
-    cover    [n, t, 12, 18]: the share of each latent cell that the subject covers, the most while the cell lasts
+    cover    [n, t, 12, 18]: the share of each latent cell that the subject covers
     """
     return cached(PATH, lambda: encode(sampled(seed, count), workers), Scenario)
 
 
 @torch.no_grad()
 def encode(scenarios: list[Scenario], workers: int = 1) -> dict[str, Any]:
-    """The entries of `clips` for these scenarios."""
-    vae = autoencoder()
-    code = _coder(vae)
+    """The entries of `clips` for these scenarios, coded by the image autoencoder that the video autoencoder is.
+
+    That takes half the time and codes each frame exactly as a still; the video autoencoder's norms take in neighbouring
+    frames, which moves latents by less than a hundredth of their spread.
+    """
+    scale = autoencoder().config.scaling_factor
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    flat = AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32).to(device).eval()
+    at_once = CHUNK if device.type == "cuda" else 1  # one by one is no slower on a CPU
     found: dict[str, list[Tensor]] = {"clips": [], "anchors": [], "cover": []}
     for drawn in filmed(scenarios, workers=workers):
-        # A clip at a time is no slower on a CPU; a GPU takes a chunk.
-        for frames in torch.from_numpy(drawn.frames).to(vae.device).split(len(drawn.frames) if vae.device.type == "cuda" else 1):
-            with autocast(vae.device):
-                moving, mean, deviation = (part * vae.config.scaling_factor for part in code(to_pixels(frames)))
-            found["clips"].append(moving.half().cpu())
-            found["anchors"].append(torch.stack([mean, deviation], 1).half().cpu())
-        found["cover"].append(torch.from_numpy(_cover(drawn.masks, found["clips"][-1].shape[1])))
+        for frames in torch.from_numpy(drawn.frames).split(at_once):
+            with autocast(device):
+                posterior = flat.encode(to_pixels(frames.to(device)).flatten(0, 1)).latent_dist
+            kinds = (posterior.mean, posterior.std)
+            mean, deviation = ((part * scale).half().cpu().unflatten(0, frames.shape[:2]) for part in kinds)
+            found["clips"].append(mean)
+            found["anchors"].append(torch.stack([mean[:, 0], deviation[:, 0]], 1))
+        found["cover"].append(_cover(drawn.masks))
     return {"scenarios": scenarios, **{key: torch.cat(parts) for key, parts in found.items()}}
 
 
-def _coder(vae: AutoencoderKLCogVideoX) -> Coder:
-    """By the image autoencoder that the video autoencoder is: half the time, and each frame exactly as a still.
-
-    The video autoencoder's norms take in neighbouring frames, which moves latents by less than a hundredth of their spread.
-    """
-    flat = AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32).to(vae.device).eval()
-
-    def code(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        posterior = flat.encode(frames.flatten(0, 1)).latent_dist
-        means, deviations = (part.unflatten(0, frames.shape[:2]) for part in (posterior.mean, posterior.std))
-        return means, means[:, 0], deviations[:, 0]
-
-    return code
-
-
-def _cover(masks: np.ndarray, latents: int) -> np.ndarray:
-    """float32 [n, t, 12, 18] of masks [n, f, 96, 144]."""
+def _cover(masks: np.ndarray) -> Tensor:
+    """float [n, t, 12, 18] of masks [n, t, 96, 144]."""
     count, frames, height, width = masks.shape
-    cells = masks.reshape(count, frames, height // 8, 8, width // 8, 8).mean((3, 5), dtype=np.float32)
-    first, rest = cells[:, :1], cells[:, 1:].reshape(count, latents - 1, -1, *cells.shape[2:])
-    return np.concatenate([first, rest.max(2)], 1)
+    cells = masks.reshape(count, frames, height // 8, 8, width // 8, 8)
+    return torch.from_numpy(cells.mean((3, 5), dtype=np.float32))
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ def parser(doc: str | None, name: str, minutes: float, lr: float) -> argparse.Ar
     args.add_argument("--seed", type=int, default=0)
     args.add_argument("--threads", type=int, default=1)
     args.add_argument("--workers", type=int, default=1, help="processes that draw pictures or write lessons")
-    args.add_argument("--judgements", type=int, default=10, help="of the transformers on the way, evenly over the minutes")
+    args.add_argument("--judgements", type=int, default=10, help="on the way, evenly over the minutes")
     args.add_argument("--fresh", action="store_true", help="start anew instead of resuming")
     return args
 
@@ -137,8 +137,8 @@ class Run:
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
         self.optimiser = optimiser(dict(model.named_parameters()), args.lr)
         # How far the EMA goes to meet the weights in a step. A tensor, since a captured step looks here again each time.
-        self.pace = torch.tensor(0.9, device=next(model.parameters()).device)
-        self.step, self.before, self.extra = 0, 0.0, dict[str, Any]()
+        self.pace = torch.zeros((), device=next(model.parameters()).device)
+        self.step, self.before = 0, 0.0
         self.clock = time.monotonic if torch.cuda.is_available() else time.process_time
         self.start, self.saved, self.logged = self.clock(), time.monotonic(), time.monotonic()
         self.judgements = args.judgements
@@ -179,6 +179,7 @@ class Run:
 
     def update(self, loss: Tensor, **numbers: float | Tensor) -> None:
         """Backward, clipped optimiser step, EMA; `numbers` are averaged into the log every half minute."""
+        self._set_pace()
         self._count(loss=loss, norm=self._learn(loss), **numbers)
 
     def learner(self, draw: Callable[[], Tensor]) -> Callable[[], None]:
@@ -191,11 +192,13 @@ class Run:
             loss = draw()
             return loss.detach(), self._learn(loss)
 
-        self.optimiser.set_rate(0.0)  # nothing is learnt while a graph warms up
+        self.optimiser.set_rate(0.0)  # nothing is learnt while a graph warms up, and the EMA stays
+        self.pace.zero_()
         once = replayed(whole)
         self.start = self.clock()
 
         def step() -> None:
+            self._set_pace()
             loss, norm = once()
             self._count(loss=loss, norm=norm)
 
@@ -211,10 +214,12 @@ class Run:
             slow.lerp_(fast.detach(), self.pace)
         return norm
 
+    def _set_pace(self) -> None:
+        self.pace.fill_(1 - min(self.decay, (2 + self.step) / (11 + self.step)))
+
     def _count(self, **numbers: float | Tensor) -> None:
         """A step is done: count it, and average `numbers` into the log every half minute."""
         self.step += 1
-        self.pace.fill_(1 - min(self.decay, (1 + self.step) / (10 + self.step)))
         for key, value in numbers.items():
             self.sums[key] = self.sums.get(key, 0.0) + float(torch.as_tensor(value).detach())
             self.counts[key] = self.counts.get(key, 0) + 1
@@ -237,7 +242,7 @@ class Run:
         """Write the checkpoint atomically."""
         state = {
             "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "step": self.step, "elapsed": self.elapsed, "extra": self.extra,
+            "step": self.step, "elapsed": self.elapsed,
         }  # fmt: skip
         partial = self.folder / "checkpoint.partial"
         torch.save(state, partial)
@@ -256,7 +261,7 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.before, self.extra = state["step"], state["elapsed"], state["extra"]
+        self.step, self.before = state["step"], state["elapsed"]
         torch.manual_seed(self.step + 1)
 
 

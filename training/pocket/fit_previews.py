@@ -38,8 +38,7 @@ def fitted(count: int = 40) -> None:
         latents = (image.encode(clip[:1]).latent_dist.mode() - image.config.shift_factor) * image.config.scaling_factor
         pairs["image"].append((latents, small[:1]))
         latents = video.encode(clip.transpose(0, 1)[None]).latent_dist.mode()[0].transpose(0, 1)
-        frames = torch.cat([small[:1], small[1:].unflatten(0, (-1, video.config.temporal_compression_ratio)).mean(1)])
-        pairs["video"].append((latents * video.config.scaling_factor, frames))
+        pairs["video"].append((latents * video.config.scaling_factor, small))
     flat = {
         name: [torch.cat(part).permute(0, 2, 3, 1).flatten(0, 2) for part in zip(*both, strict=True)]
         for name, both in pairs.items()

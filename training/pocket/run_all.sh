@@ -1,5 +1,5 @@
 #!/bin/sh
-# Train all of pocket, in order: on one GPU in a quarter of an hour, or on CPU cores overnight. Minutes count only what a
+# Train all of pocket, in order: on one GPU, or on CPU cores overnight. Minutes count only what a
 # training itself computes: of the GPU, or of all cores together, so that two trainings can run side by side.
 # Every step is resumable: run the script again after an interruption and it goes on where it stopped.
 # POCKET_FOLDER and POCKET_RUNS say where models and checkpoints go; without them, over the ones that ship.

@@ -10,8 +10,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from training.pocket.common import POCKET, Run, autocast, divergence, export, parser, psnr, setup, to_pixels
+from training.pocket.footage import filmed, sampled
 from training.pocket.pictures import Pictures
-from training.pocket.world import FRAMES
 
 WHOLE = 0.75  # share of the time at which whole stills join
 
@@ -54,14 +54,14 @@ def main() -> None:
     device = setup(options)
     run = Run(options, build().to(device), decay=0.998)
     pictures = Pictures(options.seed + 1, options.clips, options.workers, device)
-    test = Pictures(999, 16, 1, device).frames[::FRAMES]
+    test = to_pixels(next(filmed(sampled(999, 16), 1)).frames[:, 0]).to(device)
     on_crops = run.learner(lambda: loss_of(run.model, pictures.crops(options.batch), options.kl))
     on_stills = run.learner(lambda: loss_of(run.model, pictures.whole(options.batch // 4), options.kl))
     for step in run.steps():
         (on_stills if run.progress > WHOLE and step % 2 else on_crops)()
         if run.due():
-            run.log(**check(run.ema, to_pixels(test)))
-    scores = check(run.ema, to_pixels(test))
+            run.log(**check(run.ema, test))
+    scores = check(run.ema, test)
     scale = {"shift_factor": scores["mean"], "scaling_factor": 1 / scores["std"]}
     run.log(**scores, megabytes=export(run.ema, POCKET / "image" / "vae", **scale))
 

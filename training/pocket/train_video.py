@@ -22,7 +22,18 @@ from torch import Tensor
 
 from training.pocket import oracle
 from training.pocket.clips import COUNT, autoencoder, clips
-from training.pocket.common import POCKET, Run, autocast, compiled, export, parser, plain_attention, setup, to_pixels
+from training.pocket.common import (
+    POCKET,
+    Run,
+    autocast,
+    compiled,
+    export,
+    parser,
+    plain_attention,
+    psnr,
+    setup,
+    to_pixels,
+)
 from training.pocket.scenario import trials
 from training.pocket.texts import LENGTH, Texts
 from training.pocket.world import still
@@ -184,9 +195,8 @@ def judge(run: Run, vae: AutoencoderKLCogVideoX, texts: Texts, count: int) -> No
         first = still(wanted)
         clip = draw(pipe, texts, texts.paragraphs([wanted])[0], first, steps=12, guidance=1.0, seed=n)
         seen = oracle.judge(clip)
-        decibels = 10 * np.log10(255**2 / np.square(clip[0].astype(float) - first).mean())
         right = (getattr(seen, name) == getattr(wanted, name) for name in names)
-        scores.append([*right, all(seen.present), min(seen.shares), decibels])
+        scores.append([*right, all(seen.present), min(seen.shares), psnr(to_pixels(clip[0]), to_pixels(first))])
     means = dict(zip((*names, "present", "share", "first_db"), np.mean(scores, 0).round(3).tolist(), strict=True))
     run.log(**means, megabytes=megabytes)
 
