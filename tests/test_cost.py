@@ -308,7 +308,7 @@ def test_flux_denoises(preset: str, width: int, height: int) -> None:
         "img_ids": made(image, 3, dtype=dtype), "txt_ids": made(text, 3, dtype=dtype),
     }  # fmt: skip
     one = cost("flux", "denoise", configs, shot, DTYPES[spec.dtype])
-    assert one.passes == shot["image.num_inference_steps"]
+    assert one.passes == shot["image.num_inference_steps"] * (1 + (shot["image.true_cfg_scale"] > 1))
     agrees(one, lambda: module(**inputs), one.passes)
 
 
@@ -383,7 +383,7 @@ def test_cogvideox_takes_what_was_counted_before() -> None:
 @pytest.mark.parametrize("preset", ["flux-cogvideox", "open", "pocket"])
 def test_texts_are_encoded(preset: str) -> None:
     spec, configs = known(preset, "image")
-    shot = options(preset, video__guidance_scale=3.0)
+    shot = options(preset, video__guidance_scale=3.0, image__true_cfg_scale=1.0)
     dtype = getattr(torch, spec.dtype)
     clip, t5 = (build("flux", part, configs[part], dtype) for part in ("text_encoder", "text_encoder_2"))
 
@@ -392,6 +392,9 @@ def test_texts_are_encoded(preset: str) -> None:
         t5(made(1, shot["image.max_sequence_length"], dtype=torch.int64))
 
     agrees(cost("flux", "encode", configs, shot, DTYPES[spec.dtype]), run)
+    guided = cost("flux", "encode", configs, shot | {"image.true_cfg_scale": 2.0}, DTYPES[spec.dtype])
+    agrees(guided, run, guided.passes)
+    assert guided.passes == 2, "the negative prompt too"
     spec, configs = known(preset, "video")
     t5 = build("cogvideox", "text_encoder", configs["text_encoder"], dtype)
     one = cost("cogvideox", "encode", configs, shot, DTYPES[spec.dtype])
@@ -524,18 +527,22 @@ def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Small(image, video, options("pocket") | few, torch.bfloat16)
 
 
-def test_stills_take_on_the_cpu_what_was_told(small: Small) -> None:
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_stills_take_on_the_cpu_what_was_told(scale: float, small: Small) -> None:
     c, shot = small.configs(small.image), small.options
     transformer = small.load(FluxTransformer2DModel, small.image / "transformer")
     scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(small.image / "scheduler")
     width, height, text = shot["image.width"], shot["image.height"], shot["image.max_sequence_length"]
     request = flux.Request(
-        torch.zeros(1, text, c["transformer"]["joint_attention_dim"], dtype=small.dtype),
-        torch.zeros(1, c["transformer"]["pooled_projection_dim"], dtype=small.dtype), width, height, 2, 3.5,
+        torch.zeros(texts := 1 + (scale > 1), text, c["transformer"]["joint_attention_dim"], dtype=small.dtype),
+        torch.zeros(texts, c["transformer"]["pooled_projection_dim"], dtype=small.dtype), width, height, 2, 3.5, scale,
     )  # fmt: skip
-    agrees(small.cost("flux", "modulate"), lambda: list(flux.modulate(transformer, scheduler, request)))
+    chosen = {"image__true_cfg_scale": scale}
+    agrees(small.cost("flux", "modulate", **chosen), lambda: list(flux.modulate(transformer, scheduler, request)))
+    denoising = small.cost("flux", "denoise", **chosen)
+    assert denoising.passes == 2 * texts
     agrees(
-        small.cost("flux", "denoise"),
+        denoising,
         lambda: deque(flux.denoise(transformer, scheduler, request, torch.Generator()), 0),
     )
     pipe = flux._pipe(vae=small.load(AutoencoderKL, small.image / "vae"))

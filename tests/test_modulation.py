@@ -29,13 +29,14 @@ from tests import tiny
 STEPS = 4
 OPTIONS: dict[str, Value] = {
     "image.width": tiny.WIDTH, "image.height": tiny.HEIGHT, "image.num_inference_steps": STEPS,
-    "image.guidance_scale": 3.5, "video.width": tiny.WIDTH, "video.height": tiny.HEIGHT,
+    "image.guidance_scale": 3.5, "image.true_cfg_scale": 1.0, "video.width": tiny.WIDTH, "video.height": tiny.HEIGHT,
     "video.num_inference_steps": STEPS, "video.num_frames": tiny.FRAMES, "video.guidance_scale": 6.0,
     "video.use_dynamic_cfg": True, "video.scheduler": "dpm", "video.timestep_spacing": "trailing",
 }  # fmt: skip
 CHECKPOINTS = ("dev", "schnell", "cog", "cog15")
 GUIDED: dict[str, Value] = {}
 UNGUIDED: dict[str, Value] = {"video.guidance_scale": 1.0}
+TRULY: dict[str, Value] = {"image.true_cfg_scale": 2.5}
 DDIM: dict[str, Value] = {"video.scheduler": "ddim"}
 
 
@@ -98,13 +99,13 @@ def work(one: Model, folder: Path, options: Mapping[str, Value] = GUIDED, seed: 
     shot = Shot("", seed, "tiny", OPTIONS | options)
     random, dtype = torch.Generator().manual_seed(seed), one.family.dtype
     is_video = one.stage == "video"
-    copies = 2 if is_video and shot.option("video.guidance_scale") > 1 else 1
+    copies = 2 if shot.option("video.guidance_scale" if is_video else "image.true_cfg_scale") > 1 else 1
     given = {"embeddings": {"embeds": torch.randn(copies, 24, 32, generator=random).to(dtype)}}
     if is_video:
         latents = torch.randn(1, 1, 16, tiny.HEIGHT // 8, tiny.WIDTH // 8, generator=random).to(dtype)
         given["anchor"] = {"latents": latents, "generator": random.get_state()}
     else:
-        given["embeddings"]["pooled"] = torch.randn(1, 32, generator=random).to(dtype)
+        given["embeddings"]["pooled"] = torch.randn(copies, 32, generator=random).to(dtype)
     folder.mkdir(parents=True, exist_ok=True)
     for kind, tensors in given.items():
         save_file(tensors, folder / kind)
@@ -134,7 +135,7 @@ def denoised(one: Model, module: torch.nn.Module, asked: Work) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("dev", GUIDED), ("schnell", GUIDED)]
+    [(name, options) for name in ("dev", "schnell") for options in (GUIDED, TRULY)]
     + [(name, options) for name in ("cog", "cog15") for options in (GUIDED, UNGUIDED, DDIM, DDIM | UNGUIDED)],
 )
 def test_the_latents_are_the_whole_transformers(

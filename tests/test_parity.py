@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,15 +52,19 @@ def test_checkpoints_have_the_real_form(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("which", ["rig", "other_rig"])
-def test_still_is_the_stock_flux_pipelines(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("guided", [{}, {"true_cfg_scale": 2.5, "negative_prompt": "fog"}, {"true_cfg_scale": 2.5}])
+def test_still_is_the_stock_flux_pipelines(
+    which: str, guided: dict[str, Any], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     rig: Rig = request.getfixturevalue(which)
-    one = shot(caption=CAPTION, seed=5)
+    one = shot(caption=CAPTION, seed=5, **{f"image__{name}": value for name, value in guided.items()})
     cascade, store = rig.artifacts(one, tmp_path)
     ours = media.read_png(store.artifact(cascade.still).read())  # type: ignore[union-attr]
 
     pipe = FluxPipeline.from_pretrained(rig.flux, dtype=torch.bfloat16)
     stock = pipe(
         CAPTION,
+        **({"negative_prompt": ""} | guided),
         width=tiny.WIDTH,
         height=tiny.HEIGHT,
         num_inference_steps=3,

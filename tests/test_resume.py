@@ -51,6 +51,7 @@ def made(seen: list[Event]) -> list[str]:
     ("phase", "options"),
     [
         ("image.denoise", {}),
+        ("image.denoise", {"image__true_cfg_scale": 2.0}),
         ("video.denoise", {"video__scheduler": "dpm"}),
         ("video.denoise", {"video__scheduler": "ddim"}),
         ("video.denoise", {"video__scheduler": "dpm", "video__guidance_scale": 1.0}),

@@ -205,6 +205,7 @@ CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "refine.temperature": st.floats(0, 2),
     "image.num_inference_steps": st.integers(1, 50),
     "image.guidance_scale": st.floats(0, 10),
+    "image.true_cfg_scale": st.floats(1.5, 10),
     "image.candidate": st.integers(1, 9),
     "video.num_frames": st.integers(1, 49),
     "video.negative_prompt": st.text(max_size=9),
@@ -253,6 +254,14 @@ def test_a_change_alters_the_keys_from_the_first_phase_that_it_alters_on(change:
     order = list(before)
     unaffected = order[: order.index(first)]
     assert {phase: before[phase] for phase in unaffected} == {phase: after[phase] for phase in unaffected}
+
+
+def test_a_negative_prompt_counts_where_there_is_guidance_away_from_it(tmp_path: Path) -> None:
+    fog = {"image.negative_prompt": "fog"}
+    plain, unguided = keys(tmp_path, {}), keys(tmp_path, fog)
+    assert [phase for phase in plain if plain[phase] != unguided[phase]] == ["file.write"], "it is in the record alone"
+    guided = {"image.true_cfg_scale": 2.0}
+    assert keys(tmp_path, guided)["image.encode"] != keys(tmp_path, guided | fog)["image.encode"]
 
 
 @pytest.mark.parametrize("change", ["digests", "settings", "environment"])

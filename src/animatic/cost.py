@@ -193,13 +193,14 @@ def _t5(c: _Config, tokens: int, prompts: int, item: int) -> Cost:
 
 
 def _flux_encode(parts: Mapping[str, _Config], options: Mapping[str, Value], item: int) -> Cost:
-    t5 = _t5(parts["text_encoder_2"], _int(options, "image.max_sequence_length"), 1, item)
+    prompts = _texts(options)
+    t5 = _t5(parts["text_encoder_2"], _int(options, "image.max_sequence_length"), prompts, item)
     c, n = parts["text_encoder"], CLIP_TOKENS
     d, ff = c["hidden_size"], c["intermediate_size"]
-    flops = c["num_hidden_layers"] * (2 * n * (4 * d * d + 2 * d * ff) + 4 * n * n * d)
+    flops = prompts * c["num_hidden_layers"] * (2 * n * (4 * d * d + 2 * d * ff) + 4 * n * n * d)
     workspace = n * item * (3 * d + 3 * ff)  # the feed-forward and its quick GELU
-    traffic = _clip_size(c).parameters * item
-    return Cost(t5.flops + flops, max(t5.workspace, workspace), 1, t5.held, t5.traffic + traffic)
+    traffic = prompts * _clip_size(c).parameters * item
+    return Cost(t5.flops + flops, max(t5.workspace, workspace), prompts, t5.held, t5.traffic + traffic)
 
 
 def _cog_encode(parts: Mapping[str, _Config], options: Mapping[str, Value], item: int) -> Cost:
@@ -224,10 +225,16 @@ def _flux_size(c: _Config) -> Size:
     return Size(outside + sum(blocks) + modulation, modulation, blocks, modulated)
 
 
+def _texts(options: Mapping[str, Value]) -> int:
+    """With true guidance, the negative prompt too; one after the other, as FluxPipeline does."""
+    scale = options["image.true_cfg_scale"]
+    return 2 if isinstance(scale, (int, float)) and scale > 1 else 1
+
+
 def _flux_modulate(parts: Mapping[str, _Config], options: Mapping[str, Value], item: int) -> Cost:
     c = parts["transformer"]
     table = _width(c) * (12 * c["num_layers"] + 3 * c["num_single_layers"] + 2) * item
-    return _modulate(_flux_size(c), _int(options, "image.num_inference_steps"), 1, table, item)
+    return _modulate(_flux_size(c), _int(options, "image.num_inference_steps") * _texts(options), 1, table, item)
 
 
 def _modulate(whole: Size, steps: int, copies: int, table: int, item: int) -> Cost:
@@ -239,7 +246,8 @@ def _modulate(whole: Size, steps: int, copies: int, table: int, item: int) -> Co
 
 
 def _flux_denoise(parts: Mapping[str, _Config], options: Mapping[str, Value], item: int) -> Cost:
-    c, steps = parts["transformer"], _int(options, "image.num_inference_steps")
+    c, texts = parts["transformer"], _texts(options)
+    passes = _int(options, "image.num_inference_steps") * texts
     d, text = _width(c), _int(options, "image.max_sequence_length")
     image = (_int(options, "image.height") // 16) * (_int(options, "image.width") // 16)
     n = text + image
@@ -257,10 +265,11 @@ def _flux_denoise(parts: Mapping[str, _Config], options: Mapping[str, Value], it
     # A double block knows no wide half then, but the feed-forward's GELU holds it twice.
     doubled = max(5 * item + _turning(item), 12 * item)
     peak = max(turning, joining, doubled) if c["num_single_layers"] else doubled
-    latents = 3 * image * c["in_channels"] * item  # what goes in, and from the last step its estimate and velocity
+    # What goes in, from the last step its estimate and velocity, and with guidance the velocity of the other text.
+    latents = (2 + texts) * image * c["in_channels"] * item
     return Cost(
-        steps * forward, n * d * peak + rotary + latents, steps, n * d * item + rotary,
-        steps * whole.parameters * item,
+        passes * forward, n * d * peak + rotary + latents, passes, n * d * item + rotary,
+        passes * whole.parameters * item,
     )  # fmt: skip
 
 

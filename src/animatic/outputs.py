@@ -188,7 +188,7 @@ def _still(results: Results, still: np.ndarray) -> bytes:
     shot = results.shot
     parameters = media.a1111_parameters(
         prompt=results.caption["text"],
-        negative_prompt="",
+        negative_prompt=shot.option("image.negative_prompt") if shot.option("image.true_cfg_scale") > 1 else "",
         steps=shot.option("image.num_inference_steps"),
         seed=shot.seed,
         guidance=shot.option("image.guidance_scale"),

@@ -119,8 +119,10 @@ def image(shot: Shot, models: Models, caption: Phase, divided: bool = False) -> 
     if shot.still is not None:
         return (Phase("image.given", "still", shot, {"sha256": shot.content}),)
     size = ("width", "height")
-    sampling = (*size, "num_inference_steps", "guidance_scale")
-    encode = _phase("image.encode", "embeddings", shot, models, (caption,), ("max_sequence_length",))
+    guided = shot.option("image.true_cfg_scale") > 1  # Otherwise neither option has an effect, nor a place in the keys.
+    text = ("max_sequence_length", *(("negative_prompt",) if guided else ()))
+    sampling = (*size, "num_inference_steps", "guidance_scale", *(("true_cfg_scale",) if guided else ()))
+    encode = _phase("image.encode", "embeddings", shot, models, (caption,), text)
     denoise = _phase("image.denoise", "latents", shot, models, (encode,), sampling)
     decode = _phase("image.decode", "still", shot, models, (denoise,), size)
     if not divided:

@@ -54,14 +54,20 @@ class Flux(Family):
     }
 
     def encode(self, parts: Parts, works: Works) -> Iterator[Made]:
-        """Caption -> T5 embeddings [1, max_sequence_length, d] and CLIP's pooled [1, p]."""
+        """Caption -> T5 embeddings [1, max_sequence_length, d] and CLIP's pooled [1, p].
+
+        With true guidance both are of two texts, the negative prompt's before the caption's.
+        """
         names = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2")
         pipe = _pipe(**{name: self.part(parts, name) for name in names})
         for work in works:
             length = work.option("image.max_sequence_length")
+            guided = work.option("image.true_cfg_scale") > 1
+            texts = (work.option("image.negative_prompt"), work.caption()) if guided else (work.caption(),)
             with torch.no_grad():
-                embeds, pooled, _ = pipe.encode_prompt(work.caption(), device=self.device, max_sequence_length=length)
-            yield tensors_made(work, embeds=embeds, pooled=pooled)
+                made = [pipe.encode_prompt(text, device=self.device, max_sequence_length=length) for text in texts]
+            embeds, pooled, _ = zip(*made, strict=True)
+            yield tensors_made(work, embeds=torch.cat(embeds), pooled=torch.cat(pooled))
 
     def adapt(self, module: torch.nn.Module, subset: Subset) -> None:
         """Alter a component's skeleton so that it runs with a subset of its tensors."""
@@ -99,7 +105,11 @@ class Flux(Family):
 
 @dataclass(frozen=True)
 class Request:
-    """What a denoising is of. embeds [1, tokens, d] and pooled [1, p] have the transformer's dtype."""
+    """What a denoising is of.
+
+    embeds  [1, tokens, d], or [2, tokens, d] with true guidance: the negative prompt's first
+    pooled  [1, p], or [2, p] likewise; both have the transformer's dtype
+    """
 
     embeds: torch.Tensor
     pooled: torch.Tensor
@@ -107,19 +117,21 @@ class Request:
     height: int
     steps: int
     guidance_scale: float
+    true_cfg_scale: float
 
 
 @torch.no_grad()
 def modulate(
     transformer: FluxTransformer2DModel, scheduler: FlowMatchEulerDiscreteScheduler, request: Request
 ) -> Iterator[torch.Tensor]:
-    """The row of every step. Of the transformer's tensors it needs only those of `spec.MODULATION`."""
+    """The rows of every step, one for each text. It needs only those tensors that are of `spec.MODULATION`."""
     guidance = _guidance(transformer, request)
     for t in _timesteps(scheduler, request):
         # FluxTransformer2DModel.forward multiplies both, in its own dtype, before it embeds them.
         scalars = [_timestep(t, request), *([] if guidance is None else [guidance])]
         scaled = [scalar.to(request.pooled.dtype) * 1000 for scalar in scalars]
-        yield tables.row(transformer, MODULATION["flux"], transformer.time_text_embed(*scaled, request.pooled))
+        embeddings = (transformer.time_text_embed(*scaled, pooled) for pooled in torch.split(request.pooled, 1))
+        yield torch.cat([tables.row(transformer, MODULATION["flux"], embedding) for embedding in embeddings])
 
 
 @torch.no_grad()
@@ -148,17 +160,23 @@ def denoise(
         done, latents = int(saved["step"]), saved["latents"].to(device)
         scheduler.set_begin_index(done)
     for index, t in enumerate(timesteps[done:], done):
-        velocity = transformer(
-            hidden_states=latents,
-            timestep=_timestep(t, request),
-            guidance=guidance,
-            pooled_projections=given.row(index) if given else request.pooled,
-            encoder_hidden_states=request.embeds,
-            txt_ids=text_ids,
-            img_ids=image_ids,
-            joint_attention_kwargs={},
-            return_dict=False,
-        )[0]
+        pooled = given.row(index, len(request.pooled)) if given else request.pooled
+        *without, velocity = (
+            transformer(
+                hidden_states=latents,
+                timestep=_timestep(t, request),
+                guidance=guidance,
+                pooled_projections=about,
+                encoder_hidden_states=text,
+                txt_ids=text_ids,
+                img_ids=image_ids,
+                joint_attention_kwargs={},
+                return_dict=False,
+            )[0]
+            for text, about in zip(torch.split(request.embeds, 1), torch.split(pooled, 1), strict=True)
+        )
+        if without:
+            velocity = without[0] + request.true_cfg_scale * (velocity - without[0])
         estimate = latents - scheduler.sigmas[index] * velocity
         latents = scheduler.step(velocity, t, latents, return_dict=False)[0]
         yield DenoiseState(index + 1, len(timesteps), latents, estimate)
@@ -187,6 +205,7 @@ def _request(work: Work, device: torch.device) -> Request:
         height=height,
         steps=work.option("image.num_inference_steps"),
         guidance_scale=work.option("image.guidance_scale"),
+        true_cfg_scale=work.option("image.true_cfg_scale"),
     )
 
 
