@@ -62,8 +62,9 @@ def setup(args: argparse.Namespace) -> torch.device:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where the machine multiplies it fast (AMX, tensor cores); the weights stay fp32."""
-    return torch.autocast(device.type, torch.bfloat16)
+    """bfloat16 where the machine multiplies it fast (AMX, tensor cores), fp32 elsewhere; the weights stay fp32."""
+    fast = device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
 def plain_attention() -> None:
