@@ -28,7 +28,7 @@ from transformers import AutoTokenizer, T5EncoderModel
 
 from animatic import media
 from animatic.core import Subset
-from animatic.models import tables
+from animatic.models import convolution, tables
 from animatic.models.base import (
     DenoiseState,
     Family,
@@ -88,9 +88,11 @@ class CogVideoX(Family):
             yield tensors_made(work, latents=latents, generator=generator.get_state())
 
     def adapt(self, module: torch.nn.Module, subset: Subset) -> None:
-        """Alter a component's skeleton so that it runs with a subset of its tensors."""
+        """Alter a component's skeleton so that it runs with a subset of its tensors, and fast on a CPU."""
         if subset == "rest":
             tables.install(module, MODULATION["cogvideox"])
+        if self.device.type == "cpu":
+            convolution.install(module)
 
     def modulate(self, parts: Parts, works: Works) -> Iterator[Made]:
         """The schedule -> what the adaptive norms give at every step: tables, the same for every text."""
