@@ -153,10 +153,10 @@ def test_a_removed_job_leaves_no_file(shop: Shop) -> None:
     shop.until(job, lambda one: one.state.get("phase") == "video.denoise")
     assert shop.jobs.remove(job.id) is False
     begun = time.monotonic()
-    while shop.jobs.database.rows.execute("SELECT count(*) FROM jobs WHERE id = ?", (job.id,)).fetchone()[0]:
+    while shop.files(job):
         assert time.monotonic() - begun < 30
         time.sleep(0.02)
-    assert shop.files(job) == set()
+    assert shop.jobs.get(job.id) is None
 
 
 def test_a_new_paragraph_begins_a_running_job_anew(shop: Shop) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from animatic import files, media, thumbs
+from animatic import files, media, removal, thumbs
 from animatic.core import Clip, Drawn, Event, Failed
 from animatic.errors import CapacityError, InputError, OutputError, WeightsError, in_a_line
 from animatic.jobs import Job, Jobs
@@ -128,7 +128,7 @@ class Attempt:
         if status != "in_progress":
             state |= {"stage": None, "remaining": None}
         if self._jobs.settle(self._worker, job.number, status, state, waiting) == "remove":
-            self._storage.remove(job.id)
+            removal.clear(self._jobs, self._storage)
         for path in self._work.glob(f"{job.id}*"):
             path.unlink(missing_ok=True)
         self._tracker.drop(job)

@@ -52,6 +52,8 @@ CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, waiting);
 CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, kind, number);
 CREATE INDEX IF NOT EXISTS jobs_by_worker ON jobs (worker) WHERE worker != '';
 CREATE UNIQUE INDEX IF NOT EXISTS jobs_by_token ON jobs (owner, token) WHERE token IS NOT NULL;
+CREATE TABLE IF NOT EXISTS removed (id TEXT PRIMARY KEY);
+CREATE TRIGGER IF NOT EXISTS job_removed AFTER DELETE ON jobs BEGIN INSERT OR IGNORE INTO removed VALUES (old.id); END;
 CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE, data TEXT);
 CREATE INDEX IF NOT EXISTS events_by_job ON events (job);
@@ -221,6 +223,15 @@ class Jobs:
                 return False
             rows.execute("DELETE FROM jobs WHERE id = ?", (name,))
             return True
+
+    def removed(self) -> list[str]:
+        """Jobs that are gone, but whose files may not be."""
+        return [row["id"] for row in self.database.rows.execute("SELECT id FROM removed")]
+
+    def cleared(self, name: str) -> None:
+        """Of a job that is gone, nothing is kept any more."""
+        with self.database.writing() as rows:
+            rows.execute("DELETE FROM removed WHERE id = ?", (name,))
 
     def _ask(self, rows: sqlite3.Connection, name: str, what: Wanted) -> bool:
         """Ask the worker that has a job; False: none has. A cancelled job is not begun anew, a removed one is gone."""

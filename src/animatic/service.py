@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi.concurrency import run_in_threadpool
 
-from animatic import wire
+from animatic import removal, wire
 from animatic.commission import Commission
 from animatic.desk import Caller, Desk
 from animatic.errors import OutputError
@@ -94,10 +94,11 @@ class Service:
         if self.settings.keep_days:
             for job in self.jobs.old(now - self.settings.keep_days * 86400):
                 self.remove(job)
+        removal.clear(self.jobs, self.storage)
 
     def remove(self, job: Job) -> None:
         if self.jobs.remove(job.id):
-            self.storage.remove(job.id)
+            removal.clear(self.jobs, self.storage)
 
 
 async def _for_ever(what: Callable[[], Awaitable[None]]) -> None:
