@@ -41,7 +41,7 @@ ARMS = ("direct, sentence", "direct, paragraph", "cascade, sentence", "cascade, 
 FULL = ARMS[-1]
 JUDGED = ("subject", "colour", "scene", "movement", "present", "everything stated")
 MEASURED = ("motion", "temporal_flickering", "sharpness", "sharpness_drift", "luma_drift")
-GUIDANCE, IMAGE_STEPS, VIDEO_STEPS = "video.guidance_scale", "image.num_inference_steps", "video.num_inference_steps"
+STEPS, GUIDANCE = "num_inference_steps", {"image": "true_cfg_scale", "video": "guidance_scale"}
 DRAWS = 10_000
 Frames = NDArray[np.uint8]
 Filmed = dict[str, list[Frames]]
@@ -86,8 +86,10 @@ def equal_steps(
     """The rival's steps for as many FLOPs as the cascade's denoising takes, and what was counted, per forward."""
     ours = CogVideoXTransformer3DModel.from_pretrained(POCKET / "video" / "transformer", torch_dtype=torch.float32)
     counted = {"image": image_flops(), "video": video_flops(ours, vae), "direct": video_flops(rival, vae)}
-    passes = options[VIDEO_STEPS] * _passes(options[GUIDANCE])
-    cascade = options[IMAGE_STEPS] * counted["image"] + passes * counted["video"]
+    passes = {
+        stage: options[f"{stage}.{STEPS}"] * _passes(options[f"{stage}.{name}"]) for stage, name in GUIDANCE.items()
+    }
+    cascade = sum(count * counted[stage] for stage, count in passes.items())
     return max(round(cascade / (_passes(guidance) * counted["direct"])), 1), counted
 
 

@@ -1,16 +1,18 @@
-"""What a denoising step is worth: pocket's quality against the number of steps, of each diffusion model alone.
+"""What a denoising step and guidance are worth: pocket's quality against both, of each diffusion model alone.
 
-    python -m bench.pocket_steps --stills 96 --clips 24
+    python -m bench.pocket_steps stills --count 192
+    python -m bench.pocket_steps clips --count 18
 
 Stills are drawn from true paragraphs, clips from true stills, by the stock pipelines, half of them of combinations that
-no training saw, and judged by the oracle. "clear" is the mean share of a perfect sticker's fit. Prints two tables and
-writes bench/results/pocket_steps.json; the preset's numbers of steps are chosen from it.
+no training saw, and judged by the oracle. "clear" is the mean share of a perfect sticker's fit. Prints a table and
+writes bench/results/pocket_steps_stills.json (or _clips); the preset's steps and guidance are chosen from it.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,25 +31,26 @@ Row = dict[str, float]
 SEED = 77
 
 
-def stills(wanted: list[Scenario], texts: Texts, steps: int) -> Row:
-    """Shares of stills that show what they should, and seconds a still."""
+def stills(wanted: list[Scenario], texts: Texts, steps: int, guidance: float) -> Row:
+    """Shares of stills that show what they should, and core seconds a still."""
     vae = AutoencoderKL.from_pretrained(POCKET / "image" / "vae", torch_dtype=torch.float32)
     transformer = FluxTransformer2DModel.from_pretrained(POCKET / "image" / "transformer", torch_dtype=torch.float32)
     pipe = train_image.pipeline(transformer.eval(), vae.eval())
     texts.rng = np.random.default_rng(0)
-    begun = time.monotonic()
-    drawn = train_image.draw(pipe, texts, texts.paragraphs(wanted), steps=steps)
-    seconds = (time.monotonic() - begun) / len(wanted)
+    begun = time.process_time()
+    drawn = train_image.draw(pipe, texts, texts.paragraphs(wanted), steps, guidance)
+    seconds = (time.process_time() - begun) / len(wanted)
     seen = [judge_still(still) for still in drawn]
     right = {
         name: float(np.mean([getattr(one, name) == getattr(s, name) for one, s in zip(seen, wanted, strict=True)]))
         for name in ("scene", "time", "prop", "colour", "subject")
     }
-    return {"steps": steps, **right, "clear": float(np.mean([one.share for one in seen])), "seconds": seconds}
+    clear = float(np.mean([one.share for one in seen]))
+    return {"steps": steps, "guidance": guidance, **right, "clear": clear, "core seconds": seconds}
 
 
 def clips(wanted: list[Scenario], texts: Texts, steps: int, guidance: float) -> Row:
-    """Shares of clips that show what they should, decibels of the first frame, and seconds a clip."""
+    """Shares of clips that show what they should, decibels of the first frame, and core seconds a clip."""
     vae = AutoencoderKLCogVideoX.from_pretrained(POCKET / "video" / "vae", torch_dtype=torch.float32)
     folder = POCKET / "video" / "transformer"
     transformer = CogVideoXTransformer3DModel.from_pretrained(folder, torch_dtype=torch.float32)
@@ -56,15 +59,28 @@ def clips(wanted: list[Scenario], texts: Texts, steps: int, guidance: float) -> 
     scores, seconds = [], 0.0
     for n, s in enumerate(wanted):
         still, (paragraph,) = world.still(s), texts.paragraphs([s])
-        begun = time.monotonic()
+        begun = time.process_time()
         clip = train_video.draw(pipe, texts, paragraph, still, steps=steps, guidance=guidance, seed=n)
-        seconds += time.monotonic() - begun
+        seconds += time.process_time() - begun
         seen = judge(clip)
         kept = [all(seen.present), seen.movement == s.movement, seen.camera == s.camera, seen.last_colour == s.colour]
         scores.append([*kept, min(seen.shares), float(psnr(clip[0], still) or 99)])
     names = ("present", "movement", "camera", "last colour", "share", "first dB")
     means = dict(zip(names, np.mean(scores, 0).tolist(), strict=True))
-    return {"steps": steps, "guidance": guidance, **means, "seconds": seconds / len(wanted)}
+    return {"steps": steps, "guidance": guidance, **means, "core seconds": seconds / len(wanted)}
+
+
+TRIED = {
+    "stills": (stills, (2, 4, 6, 8, 12, 16, 24), (1.5, 2.0, 3.0)),
+    "clips": (clips, (4, 6, 8, 12, 16, 24), (3.0, 6.0)),
+}
+"""How each is measured, at which numbers of steps, and with how much guidance."""
+
+
+def pairs(steps: Sequence[int], guidances: Sequence[float]) -> list[tuple[int, float]]:
+    """All numbers of steps without guidance, and three from the middle with each strength of it."""
+    middle = len(steps) // 2
+    return [(n, 1.0) for n in steps] + [(n, g) for g in guidances for n in steps[middle - 1 : middle + 2]]
 
 
 def show(title: str, rows: list[Row]) -> None:
@@ -76,25 +92,16 @@ def show(title: str, rows: list[Row]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--stills", type=int, default=96)
-    parser.add_argument("--clips", type=int, default=24)
-    parser.add_argument("--still-steps", type=int, nargs="*", default=[2, 4, 6, 8, 12, 16, 20, 28])
-    parser.add_argument("--clip-steps", type=int, nargs="*", default=[4, 6, 8, 12, 16, 24])
-    parser.add_argument("--guidances", type=float, nargs="*", default=[1.0, 3.0, 6.0], help="the first for all steps")
+    parser.add_argument("stage", choices=("stills", "clips"))
+    parser.add_argument("--count", type=int, default=48)
     options = parser.parse_args()
-    texts = Texts(0, torch.device("cpu"))
-    wanted = trials(np.random.default_rng(SEED), options.stills)
-    drawn = [stills(wanted, texts, steps) for steps in options.still_steps]
-    show(f"{options.stills} stills", drawn)
-    wanted = trials(np.random.default_rng(SEED), options.clips)
-    first, *others = options.guidances
-    middle = options.clip_steps[len(options.clip_steps) // 2]
-    pairs = [(steps, first) for steps in options.clip_steps] + [(middle, guidance) for guidance in others]
-    filmed = [clips(wanted, texts, steps, guidance) for steps, guidance in pairs]
-    show(f"{options.clips} clips", filmed)
-    command = f"python -m bench.pocket_steps --stills {options.stills} --clips {options.clips}"
-    figures: dict[str, Any] = {"threads": torch.get_num_threads(), "stills": drawn, "clips": filmed}
-    report.write("pocket_steps", command, figures)
+    texts, wanted = Texts(0, torch.device("cpu")), trials(np.random.default_rng(SEED), options.count)
+    measure, steps, guidances = TRIED[options.stage]
+    rows = [measure(wanted, texts, *pair) for pair in pairs(steps, guidances)]
+    show(f"{options.count} {options.stage}", rows)
+    command = f"python -m bench.pocket_steps {options.stage} --count {options.count}"
+    figures: dict[str, Any] = {"threads": torch.get_num_threads(), options.stage: rows}
+    report.write(f"pocket_steps_{options.stage}", command, figures)
 
 
 if __name__ == "__main__":
