@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training.pocket.grammar import babbled
 from training.pocket.scenario import ATTRIBUTES, NAMES, NOCTURNAL, Scenario, unseen
-from training.pocket.text import paragraph, prompt, sentence, strange_prompt, told
+from training.pocket.text import paragraph, prompt, sentence, spans, strange_prompt, told
 
 SCENARIOS = st.builds(Scenario, **{name: st.sampled_from(values) for name, values in NAMES.items()})
 SEEDS = st.integers(0, 2**32 - 1)
@@ -39,6 +40,26 @@ def test_what_is_said_twice_or_not_at_all_is_not_told() -> None:
     assert told("A red cat by day, at night. The camera pans. The fixed camera. A rock and a bush.") == {
         "subject": "cat", "colour": "red",
     }  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(SCENARIOS, SEEDS, st.integers(20, 130))
+def test_what_a_paragraph_says_of_an_attribute_is_found_in_it(s: Scenario, seed: int, words: int) -> None:
+    text = paragraph(s, np.random.default_rng(seed), words)
+    for name in ATTRIBUTES:
+        found = spans(text, s, [name])
+        assert bool(found) == ((name, s.prop) != ("prop", "none"))
+        others = spans(text, s, set(ATTRIBUTES) - {name})
+        assert not any(a < end and start < b for start, end in found for a, b in others), "a word says one thing"
+
+
+@given(SEEDS)
+def test_made_up_words_stand_between_the_others_and_change_none(seed: int) -> None:
+    text = "a red boat sails to the left"
+    words = babbled(text, np.random.default_rng(seed)).split(" ")
+    added = len(words) - len(text.split())
+    assert 1 <= added <= 4
+    assert any(words[:n] + words[n + added :] == text.split() for n in range(len(words)))
 
 
 @settings(max_examples=100, deadline=None)

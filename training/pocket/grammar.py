@@ -45,6 +45,10 @@ HELD_OUT: Forms = {  # never trained on: they measure what was learnt
     frozenset(): ("we see {np}", "look, {np}!", "how about {np}?"),
 }  # fmt: skip
 
+ONSETS = ("", *"bcdfghjklmnpqrstvwyz", "bl", "ch", "cl", "dr", "fl", "gr", "pl", "sh", "sk", "st", "th", "tr", "wh")
+VOWELS = (*"aeiou", "ai", "ea", "ee", "oo", "ou")
+CODAS = ("", "", *"bdgklmnprstwx", "ck", "lk", "ll", "nd", "ng", "rk", "sh", "sk", "st", "th")
+
 
 def pick(rng: np.random.Generator, choices: Sequence[str]) -> str:
     return choices[int(rng.integers(len(choices)))]
@@ -74,6 +78,19 @@ def article(rng: np.random.Generator, bare: str, strict: bool = False) -> str:
     if strict or rng.random() < 0.75:
         return f"{indefinite} {bare}"
     return f"{pick(rng, ('the', 'one', 'my', 'this', 'a'))} {bare}"
+
+
+def babbled(text: str, rng: np.random.Generator) -> str:
+    """The text with one to four made-up words in it, somewhere: what no lesson explains has to be passed over."""
+    words, made = text.split(" "), [_made_up(rng) for _ in range(int(rng.integers(1, 5)))]
+    at = int(rng.integers(len(words) + 1))
+    return " ".join([*words[:at], *made, *words[at:]])
+
+
+def _made_up(rng: np.random.Generator) -> str:
+    """A word of one to three syllables that means nothing, such as "blosk" or "teefa", now and then with a comma."""
+    syllables = (pick(rng, ONSETS) + pick(rng, VOWELS) + pick(rng, CODAS) for _ in range(int(rng.integers(1, 4))))
+    return "".join(syllables) + pick(rng, ("", "", "", ",", ":"))
 
 
 def dressed(text: str, rng: np.random.Generator, fillers: Sequence[str], noise: Sequence[str]) -> str:

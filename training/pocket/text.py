@@ -7,7 +7,7 @@ Must not know: pictures, models, training.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import product
 
@@ -33,6 +33,7 @@ ODDS = {"subject": 0.97, "colour": 0.72, "scene": 0.7, "movement": 0.6, "time": 
 # What users seldom say would be learnt last, and what has the most words: ways to move are a third of the vocabulary.
 TALKATIVE = {**ODDS, "movement": 0.8, "time": 0.5, "prop": 0.8, "camera": 0.5}
 SHORT = 0.25  # share of short prompts among what the transformers are told, so that both also work without a refiner
+BABBLED = 0.3  # share of lessons with made-up words
 DETAILS = ("prop", "time", "camera")  # said around the sentence, from the inside out
 PROPER = tuple(name for name in PROPS if name != "none")  # that there is no prop is never said
 
@@ -76,8 +77,9 @@ def prompt(
 
 
 def lesson(rng: np.random.Generator) -> tuple[str, Scenario, frozenset[str]]:
-    """A prompt for the refiner to learn from: it states more than users do."""
-    return prompt(rng, odds=TALKATIVE)
+    """A prompt for the refiner to learn from: it states more than users do, and some words in it may mean nothing."""
+    text, s, stated = prompt(rng, odds=TALKATIVE)
+    return (grammar.babbled(text, rng) if rng.random() < BABBLED else text), s, stated
 
 
 def strange_prompt(rng: np.random.Generator) -> tuple[str, Scenario, frozenset[str]]:
@@ -132,6 +134,14 @@ def told(text: str) -> dict[str, str]:
     found = {name: keys.pop() for name, keys in said.items() if len(keys) == 1}
     first = THING.search(low)
     return {"subject": first[2], "colour": first[1], **found} if first else found
+
+
+def spans(text: str, s: Scenario, names: Collection[str]) -> list[tuple[int, int]]:
+    """Where a paragraph of `s` says these attributes: the characters' ranges. Where it starts is a part of a movement."""
+    phrases = [SAID[name][value] for name in names if (value := getattr(s, name)) in SAID.get(name, ())]
+    phrases += [re.compile(rf"\b{getattr(s, name)}\b") for name in names if name in ("subject", "colour")]
+    phrases += [re.compile(re.escape(w.STARTS[s.movement]))] * ("movement" in names)
+    return [found.span() for phrase in phrases for found in phrase.finditer(text.lower())]
 
 
 THING = re.compile(rf"\b({'|'.join(COLOURS)}) ({'|'.join(SUBJECTS)})\b")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,14 +31,18 @@ from transformers import (
 from training.pocket import text as language
 from training.pocket import words
 from training.pocket.common import POCKET, ROOT, Run, autocast, export, parser, setup, write_json
-from training.pocket.scenario import NAMES, sample
+from training.pocket.scenario import NAMES, Scenario, sample
 
 SYSTEM = ROOT / "src/animatic/prompts/pocket.txt"
 AGAIN = "That was {count} words. Rewrite it in at most {words} words."
 SHOUTED = 0.12  # share of prompts in capitals: other tokens, which are rare otherwise
-NAMED = 5.0  # weight in the loss of words that name an attribute
+# What the words of a paragraph count in the loss: those that say what the request states, and those that say what it
+# leaves open. What a subject mostly does must not outweigh what it is asked to do, where no lesson had it do that.
+STATED, OPEN = 5.0, 0.2
 IGNORE = -100
 Message = dict[str, str]
+Marked = tuple[tuple[int, int], float]
+Batch = tuple[Tensor, Tensor, Tensor]
 
 
 def model_for(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -87,9 +90,9 @@ class Conversations:
         bounds = ((45, 130), (20, 45), (100, 101), (5, 20), (130, 400))[self.rng.choice(5, p=(0.25, 0.45, 0.2, 0.05, 0.05))]
         return int(self.rng.integers(*bounds))
 
-    def one(self, again: bool) -> tuple[list[Message], str]:
-        """A conversation and the answer to it."""
-        text, s = self._request()
+    def one(self, again: bool) -> tuple[list[Message], str, list[Marked]]:
+        """A conversation, the answer to it, and what its words count in the loss, where that is not 1."""
+        text, s, stated = self._request()
         words = self.limit()
         messages = self.asked(text, words)
         if again:
@@ -97,62 +100,60 @@ class Conversations:
             words = min(words, max(20, len(draft.split()) - int(self.rng.integers(1, 10))))
             messages = [*self.asked(text, words), {"role": "assistant", "content": draft},
                         {"role": "user", "content": AGAIN.format(count=len(draft.split()), words=words)}]  # fmt: skip
-        return messages, language.paragraph(s, self.rng, max(words, 20))
+        answer = language.paragraph(s, self.rng, max(words, 20))
+        marked = [(span, STATED) for span in language.spans(answer, s, stated)]
+        return messages, answer, marked + [(span, OPEN) for span in language.spans(answer, s, NAMES.keys() - stated)]
 
-    def _request(self) -> tuple[str, Any]:
+    def _request(self) -> tuple[str, Scenario, frozenset[str]]:
         kind = self.rng.random()
         if kind < 0.84:
-            text, s, _ = language.lesson(self.rng)
-            return (str(self.rng.choice((text.upper(), text.title()))) if self.rng.random() < SHOUTED else text), s
+            text, s, stated = language.lesson(self.rng)
+            shouted = self.rng.random() < SHOUTED
+            return (str(self.rng.choice((text.upper(), text.title()))) if shouted else text), s, stated
         if kind < 0.97:
-            return language.strange_prompt(self.rng)[:2]
+            return language.strange_prompt(self.rng)
         scraps = [*words.NOISE, *words.SIZES, "hello", "what is this", "why", "once upon a time", "123", "my friend", "love", "test"]
-        return " ".join(map(str, self.rng.choice(scraps, self.rng.integers(1, 5)))), sample(self.rng)
+        return " ".join(map(str, self.rng.choice(scraps, self.rng.integers(1, 5)))), sample(self.rng), frozenset()
 
-    def batch(self, count: int) -> tuple[Tensor, Tensor]:
-        """Token ids and labels, [count, length], padded on the right."""
+    def batch(self, count: int) -> Batch:
+        """Token ids, labels, and what each label counts in the loss, [count, length], padded on the right.
+
+        What a request states is said in few of a paragraph's words, the only ones that have to be found in the request.
+        """
         again = bool(self.rng.random() < 0.04)
         pairs = [self.one(again) for _ in range(count)]
-        heads = [self.tokenizer.apply_chat_template(m, add_generation_prompt=True, tokenize=False) for m, _ in pairs]
         rows = []
-        for head, (_, answer) in zip(heads, pairs, strict=True):
+        for messages, answer, marked in pairs:
+            head = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
             asked = self.tokenizer(head, add_special_tokens=False).input_ids
-            said = self.tokenizer(answer, add_special_tokens=False).input_ids
-            rows.append((asked, [*said, self.tokenizer.eos_token_id]))
-        length = max(len(a) + len(b) for a, b in rows)
+            said = self.tokenizer(answer, add_special_tokens=False, return_offsets_mapping=True)
+            counts = [next((c for (a, b), c in marked if a < end and start < b), 1.0) for start, end in said.offset_mapping]
+            rows.append((asked, [*said.input_ids, self.tokenizer.eos_token_id], [*counts, 1.0]))
+        length = max(len(asked) + len(said) for asked, said, _ in rows)
         ids = torch.full((count, length), int(self.tokenizer.pad_token_id))
-        labels = torch.full_like(ids, IGNORE)
-        for n, (a, b) in enumerate(rows):
-            ids[n, : len(a) + len(b)] = torch.tensor(a + b)
-            labels[n, len(a) : len(a) + len(b)] = torch.tensor(b)
-        return ids, labels
+        labels, weight = torch.full_like(ids, IGNORE), torch.ones(count, length)
+        for n, (asked, said, counts) in enumerate(rows):
+            answered = slice(len(asked), len(asked) + len(said))
+            ids[n, : answered.stop] = torch.tensor(asked + said)
+            labels[n, answered], weight[n, answered] = torch.tensor(said), torch.tensor(counts)
+        return ids, labels, weight
 
 
-class Lessons(IterableDataset[tuple[Tensor, Tensor]]):
+class Lessons(IterableDataset[Batch]):
     """The batches of Conversations, other ones in every process that makes them."""
 
     def __init__(self, seed: int, size: int):
         self.seed, self.size = seed, size
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         talks = Conversations(self.seed + 1_000_003 * (worker.id if worker else 0))
         while True:
             yield talks.batch(self.size)
 
-    def loader(self, workers: int) -> DataLoader[tuple[Tensor, Tensor]]:
+    def loader(self, workers: int) -> DataLoader[Batch]:
         """Made by `workers` processes, or in this one: making a batch takes longer than a GPU takes to learn it."""
         return DataLoader(self, batch_size=None, num_workers=workers if workers > 1 else 0)
-
-
-def weights(tokenizer: PreTrainedTokenizerFast) -> Tensor:
-    """What each token counts in the loss, [vocabulary]: the words that name an attribute far more than the rest.
-
-    They are few of a paragraph's words and the only ones that have to be found in the request.
-    """
-    words = (f" {name}" for names in NAMES.values() for name in names)
-    named = [ids[0] for ids in tokenizer([*words], add_special_tokens=False).input_ids if len(ids) == 1]
-    return torch.ones(len(tokenizer)).index_fill(0, torch.tensor(named), NAMED)
 
 
 def loss_of(model: LlamaForCausalLM, ids: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
@@ -162,7 +163,8 @@ def loss_of(model: LlamaForCausalLM, ids: Tensor, labels: Tensor, weight: Tensor
         wanted = labels[:, 1:]
         picked = wanted != IGNORE
         logits = model.lm_head(hidden[picked])
-    return F.cross_entropy(logits.float(), wanted[picked], weight)
+    losses, counts = F.cross_entropy(logits.float(), wanted[picked], reduction="none"), weight[:, 1:][picked]
+    return (losses * counts).sum() / counts.sum()
 
 
 @torch.no_grad()
@@ -220,10 +222,9 @@ def main() -> None:
     run = Run(args, model, decay=0.995)
     AttentionInterface.register("float", float_attention)
     model.set_attn_implementation("float")  # after the copy that averages the weights, which also generates
-    weight = weights(tokenizer).to(device)
     lessons = Lessons(args.seed + run.step, args.batch).loader(args.workers)
-    for _, (ids, labels) in zip(run.steps(), lessons, strict=False):
-        run.update(loss_of(model, ids.to(device), labels.to(device), weight))
+    for _, batch in zip(run.steps(), lessons, strict=False):
+        run.update(loss_of(model, *(part.to(device) for part in batch)))
         if run.due():
             run.log(**scores(run.ema, seed=1, count=60))
     found = scores(run.ema, seed=2)
