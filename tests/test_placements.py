@@ -31,7 +31,8 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
     return tiny_rig(tmp_path_factory.mktemp("tiny"), accounted=1 << 40)
 
 
-SHOTS = [shot("a red boat", seed=3), shot("a blue cat", seed=8), shot("a green fish", seed=9)]
+GUIDED = shot("a blue cat", seed=8, image__true_cfg_scale=2.0)  # It goes through its image model twice a step.
+SHOTS = [shot("a red boat", seed=3), GUIDED, shot("a green fish", seed=9)]
 
 
 def artifacts(
