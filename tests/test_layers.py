@@ -32,8 +32,8 @@ FLOORS = (
     ("batch", "commission", "engine", "entry"),
     ("jobs", "production"),
     (
-        "api", "doctor", "feed", "gauges", "hooks", "joblist", "listing", "remote", "stocklist", "terminal", "timeline",
-        "tracker", "wire",
+        "api", "doctor", "feed", "gauges", "hooks", "joblist", "listing", "remote", "removal", "stocklist", "terminal",
+        "timeline", "tracker", "wire",
     ),
     ("attempt", "chooser", "desk", "gate"),
     ("worker",),

@@ -117,7 +117,7 @@ class Request:
     height: int
     steps: int
     guidance_scale: float
-    true_cfg_scale: float
+    true_cfg_scale: float = 1.0
 
 
 @torch.no_grad()
