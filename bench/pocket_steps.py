@@ -1,6 +1,6 @@
 """What a denoising step and guidance are worth: pocket's quality against both, of each diffusion model alone.
 
-    python -m bench.pocket_steps stills --count 192
+    python -m bench.pocket_steps stills --count 160
     python -m bench.pocket_steps clips --count 18
 
 Stills are drawn from true paragraphs, clips from true stills, by the stock pipelines, half of them of combinations that

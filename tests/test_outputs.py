@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from animatic import film, media, outputs
-from animatic.core import Clip, Shot
+from animatic.core import Clip, Shot, Value
 from animatic.errors import OutputError
 from animatic.options import resolve
 from animatic.outputs import Outputs, Results, encoded
@@ -21,7 +24,13 @@ from animatic.store import Artifact, Store
 MEASURED = {"phases": {"image.denoise": {"seconds": 1.5, "peak_bytes": 10}}, "loads": {"image.vae": 0.25}}
 
 
-def results(folder: Path, prompt: str = "A red boat, sailing!", seed: int = 3, **more: Any) -> tuple[Results, Artifact]:
+def results(
+    folder: Path,
+    prompt: str = "A red boat, sailing!",
+    seed: int = 3,
+    options: Mapping[str, Value] = MappingProxyType({}),
+    **more: Any,
+) -> tuple[Results, Artifact]:
     folder.mkdir(parents=True, exist_ok=True)
     frames = np.zeros((5, 32, 48, 3), np.uint8)
     frames[..., 0] = np.arange(5).reshape(5, 1, 1) * 50
@@ -29,7 +38,7 @@ def results(folder: Path, prompt: str = "A red boat, sailing!", seed: int = 3, *
     caption = {"text": "A red boat sails.", "source": "model", "attempts": ["A red boat sails."], "repairs": []}
     models = {stage: {"repo": f"maker/{stage}-model", "revision": "abc"} for stage in ("refine", "image", "video")}
     size = {"image.width": 48, "image.height": 32, "video.width": 48, "video.height": 32, "video.num_frames": 5}
-    shot = Shot(prompt, seed, "pocket", resolve(size), **more)
+    shot = Shot(prompt, seed, "pocket", resolve(size, options), **more)
     made = Results(shot, caption, media.png_bytes(frames[0]), models, {"image.decode": "k" * 64}, f"signature {seed}")
     film, measures = encoded(made, folder / "frames.npy")
     return made, Store(folder / "store").put("c" * 64, film, ".clip.mp4", {"measures": measures})
@@ -49,6 +58,15 @@ def test_five_files_of_one_name(tmp_path: Path) -> None:
     assert len(media.frames_of(clip.path)) == 5
     assert media.read_image(clip.still).shape == (32, 48, 3)
     assert media.read_image(clip.card).shape[1] == 1600
+
+
+@pytest.mark.parametrize(("scale", "said"), [(1.0, "CFG scale: 3.5"), (2.5, "CFG scale: 2.5")])
+def test_a_still_tells_other_tools_of_its_guidance(scale: float, said: str, tmp_path: Path) -> None:
+    options: dict[str, Value] = {"image.true_cfg_scale": scale, "image.negative_prompt": "fog"}
+    with Image.open(write(tmp_path, options=options).still) as still:
+        parameters = still.info["parameters"]
+    assert said in parameters
+    assert ("Negative prompt: fog" in parameters) == (scale > 1)
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from animatic import removal
 from animatic.commission import Commission
 from animatic.errors import OutputError
 from animatic.jobs import Jobs
-from animatic.storage import Folder, Storage, storage
+from animatic.storage import Folder, storage
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_a_worker_that_dies_before_it_removes_leaves_no_file(jobs: Jobs, tmp_pat
     assert jobs.remove(name) is False, "the worker is asked to"
     jobs.release("cpu")
     assert jobs.get(name) is None and still.exists()
-    removal.clear(Jobs(tmp_path), storage(None, tmp_path))
+    removal.clear(later := Jobs(tmp_path), storage(None, tmp_path), *later.removed())
     assert not still.parent.exists() and jobs.removed() == []
 
 
@@ -48,11 +48,7 @@ def test_a_storage_that_is_away_is_asked_again(jobs: Jobs, tmp_path: Path, monke
 
     with monkeypatch.context() as patched:
         patched.setattr(Folder, "remove", away)
-        removal.clear(jobs, _kept(tmp_path))
+        removal.clear(jobs, storage(None, tmp_path), name)
     assert still.exists() and jobs.removed() == [name]
-    removal.clear(jobs, _kept(tmp_path))
+    removal.clear(jobs, storage(None, tmp_path), *jobs.removed())
     assert not still.exists() and jobs.removed() == []
-
-
-def _kept(folder: Path) -> Storage:
-    return storage(None, folder)

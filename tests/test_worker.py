@@ -153,10 +153,13 @@ def test_a_removed_job_leaves_no_file(shop: Shop) -> None:
     shop.until(job, lambda one: one.state.get("phase") == "video.denoise")
     assert shop.jobs.remove(job.id) is False
     begun = time.monotonic()
-    while shop.files(job):
+    while shop.jobs.database.rows.execute("SELECT count(*) FROM jobs WHERE id = ?", (job.id,)).fetchone()[0]:
         assert time.monotonic() - begun < 30
         time.sleep(0.02)
-    assert shop.jobs.get(job.id) is None
+    while job.id in shop.jobs.removed():
+        assert time.monotonic() - begun < 30
+        time.sleep(0.02)
+    assert shop.files(job) == set()
 
 
 def test_a_new_paragraph_begins_a_running_job_anew(shop: Shop) -> None:

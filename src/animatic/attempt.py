@@ -128,7 +128,7 @@ class Attempt:
         if status != "in_progress":
             state |= {"stage": None, "remaining": None}
         if self._jobs.settle(self._worker, job.number, status, state, waiting) == "remove":
-            removal.clear(self._jobs, self._storage)
+            removal.clear(self._jobs, self._storage, job.id)
         for path in self._work.glob(f"{job.id}*"):
             path.unlink(missing_ok=True)
         self._tracker.drop(job)

@@ -192,6 +192,20 @@ def _t5(c: _Config, tokens: int, prompts: int, item: int) -> Cost:
     return Cost(flops, bias + max(attention, feed), prompts, held, traffic)
 
 
+def _texts(options: Mapping[str, Value]) -> int:
+    """Of a still: with guidance, the negative prompt too, one after the other, as FluxPipeline does."""
+    return 2 if _over_1(options["image.true_cfg_scale"]) else 1
+
+
+def _copies(options: Mapping[str, Value]) -> int:
+    """Of a clip: with guidance, the negative prompt goes along."""
+    return 2 if _over_1(options["video.guidance_scale"]) else 1
+
+
+def _over_1(scale: Value) -> bool:
+    return isinstance(scale, (int, float)) and scale > 1
+
+
 def _flux_encode(parts: Mapping[str, _Config], options: Mapping[str, Value], item: int) -> Cost:
     prompts = _texts(options)
     t5 = _t5(parts["text_encoder_2"], _int(options, "image.max_sequence_length"), prompts, item)
@@ -223,12 +237,6 @@ def _flux_size(c: _Config) -> Size:
     modulated = (2 * _linear(d, 6 * d),) * double + (_linear(d, 3 * d),) * single
     modulation = sum(modulated) + _linear(d, 2 * d) + embeddings
     return Size(outside + sum(blocks) + modulation, modulation, blocks, modulated)
-
-
-def _texts(options: Mapping[str, Value]) -> int:
-    """With true guidance, the negative prompt too; one after the other, as FluxPipeline does."""
-    scale = options["image.true_cfg_scale"]
-    return 2 if isinstance(scale, (int, float)) and scale > 1 else 1
 
 
 def _flux_modulate(parts: Mapping[str, _Config], options: Mapping[str, Value], item: int) -> Cost:
@@ -307,12 +315,6 @@ def _cog_size(c: _Config) -> Size:
 def _patch(c: _Config) -> int:
     """Latent values of one channel that become one token."""
     return int(c["patch_size"] ** 2 * (c.get("patch_size_t") or 1))
-
-
-def _copies(options: Mapping[str, Value]) -> int:
-    """With guidance, the negative prompt goes along."""
-    scale = options["video.guidance_scale"]
-    return 2 if isinstance(scale, (int, float)) and scale > 1 else 1
 
 
 def _cog_modulate(parts: Mapping[str, _Config], options: Mapping[str, Value], item: int) -> Cost:

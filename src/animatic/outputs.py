@@ -186,12 +186,14 @@ def free(stem: str) -> Iterator[str]:
 
 def _still(results: Results, still: np.ndarray) -> bytes:
     shot = results.shot
+    scale = shot.option("image.true_cfg_scale")
+    guided = scale > 1
     parameters = media.a1111_parameters(
         prompt=results.caption["text"],
-        negative_prompt=shot.option("image.negative_prompt") if shot.option("image.true_cfg_scale") > 1 else "",
+        negative_prompt=shot.option("image.negative_prompt") if guided else "",
         steps=shot.option("image.num_inference_steps"),
         seed=shot.seed,
-        guidance=shot.option("image.guidance_scale"),
+        guidance=scale if guided else shot.option("image.guidance_scale"),
         size=(still.shape[1], still.shape[0]),
         model=results.models["image"]["repo"],
     )

@@ -11,12 +11,12 @@ from animatic.storage import Storage
 log = logging.getLogger("animatic.serve")
 
 
-def clear(jobs: Jobs, storage: Storage) -> None:
+def clear(jobs: Jobs, storage: Storage, *names: str) -> None:
     """Remove what is kept of jobs that are gone. What cannot be removed now is for the next time.
 
-    A job is noted as removed when its row goes, and until its files have gone.
+    A job is noted as removed (`Jobs.removed`) when its row goes, and until its files have gone.
     """
-    for name in jobs.removed():
+    for name in names:
         try:
             storage.remove(name)
         except OutputError as error:

@@ -94,11 +94,11 @@ class Service:
         if self.settings.keep_days:
             for job in self.jobs.old(now - self.settings.keep_days * 86400):
                 self.remove(job)
-        removal.clear(self.jobs, self.storage)
+        removal.clear(self.jobs, self.storage, *self.jobs.removed())
 
     def remove(self, job: Job) -> None:
         if self.jobs.remove(job.id):
-            removal.clear(self.jobs, self.storage)
+            removal.clear(self.jobs, self.storage, job.id)
 
 
 async def _for_ever(what: Callable[[], Awaitable[None]]) -> None:

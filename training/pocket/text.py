@@ -140,7 +140,8 @@ def spans(text: str, s: Scenario, names: Collection[str]) -> list[tuple[int, int
     """Where a paragraph of `s` says these attributes: the characters' ranges. Where it starts is a part of a movement."""
     phrases = [SAID[name][value] for name in names if (value := getattr(s, name)) in SAID.get(name, ())]
     phrases += [re.compile(rf"\b{getattr(s, name)}\b") for name in names if name in ("subject", "colour")]
-    phrases += [re.compile(re.escape(w.STARTS[s.movement]))] * ("movement" in names)
+    if "movement" in names:
+        phrases.append(re.compile(re.escape(w.STARTS[s.movement])))
     return [found.span() for phrase in phrases for found in phrase.finditer(text.lower())]
 
 

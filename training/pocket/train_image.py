@@ -92,10 +92,11 @@ def draw(
     pipe: FluxPipeline, texts: Texts, paragraphs: list[str], steps: int, guidance: float = 1.0, seed: int = 0
 ) -> np.ndarray:
     """Stills of paragraphs by the stock pipeline, uint8 [n, 96, 144, 3]. `guidance`: away from the empty text."""
-    empty = [""] * len(paragraphs)
+    away, empty = {}, [""] * len(paragraphs)
+    if guidance > 1:
+        away = {"negative_prompt_embeds": texts.tokens(empty), "negative_pooled_prompt_embeds": texts.pooled(empty)}
     out = pipe(
-        prompt_embeds=texts.tokens(paragraphs), pooled_prompt_embeds=texts.pooled(paragraphs),
-        negative_prompt_embeds=texts.tokens(empty), negative_pooled_prompt_embeds=texts.pooled(empty),
+        prompt_embeds=texts.tokens(paragraphs), pooled_prompt_embeds=texts.pooled(paragraphs), **away,
         true_cfg_scale=guidance, height=96, width=144, num_inference_steps=steps,
         generator=torch.Generator().manual_seed(seed), output_type="np",
     ).images  # fmt: skip

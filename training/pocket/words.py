@@ -192,7 +192,8 @@ OWN_VERBS: dict[tuple[str, str], tuple[str, ...]] = {
     ("balloon", "down"): ("floats|floating down", "sinks|sinking slowly"),
     ("balloon", "circle"): ("flies|flying in a circle", "floats|floating round and round"),
     ("balloon", "shrink"): ("floats|floating away", "flies|flying away"),
-    ("balloon", "rest"): ("hovers|hovering", "hangs|hanging still", "floats|floating in place",  # No boat rests in any lesson:
+    # What is said of boats at rest, which no lesson shows, has to be learnt of something else.
+    ("balloon", "rest"): ("hovers|hovering", "hangs|hanging still", "floats|floating in place",
                           "is|being anchored", "is|being anchored", "floats|floating at anchor", "lies|lying at anchor"),
     ("plane", "up"): ("takes|taking off", "takes|taking off", "flies|flying up", "climbs|climbing"),
     ("plane", "down"): ("lands|landing", "lands|landing", "flies|flying down"),

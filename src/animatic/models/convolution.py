@@ -1,4 +1,4 @@
-"""3D convolutions of small clips on the CPU, by oneDNN, three times as fast as what torch takes there.
+"""3D convolutions of small clips on the CPU, by oneDNN, which is faster than what torch takes there.
 
 In float32 torch takes oneDNN only where an input's first four axes have more than 20,480 values (2.13:
 aten/src/ATen/native/Convolution.cpp, use_mkldnn). That is meant for pictures, [batch, channels, height, width]; of
