@@ -148,7 +148,7 @@ def plays(page: Page) -> None:
     )
 
 
-def option(page: Page, name: str, value: int) -> None:
+def option(page: Page, name: str, value: int | str) -> None:
     """Set an option by its name, as a person does."""
     if not page.locator("details.more").evaluate("details => details.open"):
         page.get_by_text("More options").click()
@@ -181,6 +181,17 @@ def test_a_sentence_becomes_a_film_that_plays(browser: Browser, server: Server) 
         page.get_by_text("How it was made").click()
         page.get_by_text("pocket:video").first.wait_for()
         assert video["options"]["video.num_inference_steps"] == 2
+
+
+def test_who_pauses_between_an_option_and_its_value_is_not_scolded(browser: Browser, server: Server) -> None:
+    with visit(browser, server) as page:
+        page.get_by_label("One short sentence").fill(ROCKET)
+        with page.expect_response("**/v1/videos/plan") as planned:
+            option(page, "video.num_inference_steps", "")
+        assert planned.value.status == 200
+        with page.expect_response("**/v1/videos/plan") as planned:
+            page.get_by_label("Value", exact=True).last.fill("2")
+        assert planned.value.status == 200
 
 
 def test_a_reload_in_the_middle_loses_nothing(browser: Browser, server: Server) -> None:

@@ -251,8 +251,11 @@ export function composer(models, go) {
     return element;
   }
 
-  /** @returns {api.Fields} */
-  function fields() {
+  /**
+   * @param {boolean} [whole] false: without options whose values are still to be typed
+   * @returns {api.Fields}
+   */
+  function fields(whole = true) {
     /** @type {api.Fields} */
     const made = { prompt: prompt.value.trim() };
     if (model.value) made.model = model.value;
@@ -268,7 +271,7 @@ export function composer(models, go) {
     if (caption.value.trim()) made.caption = caption.value.trim();
     for (const element of rows.children) {
       const [name, value] = element.querySelectorAll("input");
-      if (name.value.trim()) made[name.value.trim()] = typed(value.value);
+      if (name.value.trim() && (whole || value.value)) made[name.value.trim()] = typed(value.value);
     }
     if (picture) made.input_reference = picture;
     return made;
@@ -282,7 +285,7 @@ export function composer(models, go) {
     bestLabel.hidden = Boolean(picture || stills[0].checked);
     reviewLabel.hidden = Boolean(caption.value.trim());
     ideas.hidden = Boolean(prompt.value);
-    plan.ask(prompt.value.trim() ? fields() : null);
+    plan.ask(prompt.value.trim() ? fields(false) : null);
   }
 
   function grow() {
