@@ -94,7 +94,8 @@ def card_png(card: Card) -> bytes:
     facts = tuple((fonts.plain(name), fonts.plain(value)) for name, value in card.facts)
     card = replace(card, sentence=fonts.plain(card.sentence), paragraph=fonts.plain(card.paragraph), facts=facts)
     buffer = io.BytesIO()
-    draw(card, layout(card, fonts.width), fonts).save(buffer, "PNG")
+    # Six, the default, saves another 4 % of the bytes for as much time again.
+    draw(card, layout(card, fonts.width), fonts).save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
 
 

@@ -23,6 +23,7 @@ from accelerate import init_empty_weights
 from transformers import AutoConfig, GenerationConfig, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
+from transformers.initialization import no_init_weights
 
 from animatic import weights
 from animatic.errors import WeightsError
@@ -165,8 +166,10 @@ def _module(cls: Any, folder: Path, dtype: torch.dtype) -> torch.nn.Module:
         source = getattr(cls, "config_class", None) or AutoConfig
         config = source.from_pretrained(folder, local_files_only=True)
         config.name_or_path = str(folder)
-        with init_empty_weights(include_buffers=False):
+        # Drawing first values that are nowhere kept would take half of the time; ties are made along with them.
+        with no_init_weights(), init_empty_weights(include_buffers=False):
             module = (cls.from_config if hasattr(cls, "from_config") else cls._from_config)(config, dtype=dtype)
+        module.tie_weights()
         _read_generation_config(module, folder)
         return module  # type: ignore[no-any-return]
     except (OSError, ValueError, KeyError) as error:
