@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from animatic import arena
 from animatic.arena import Arenas
+from tests import little as preset
 
 # No timed tests: a slow machine is no failure. And the same examples everywhere: a failure can be seen again.
 settings.register_profile("animatic", deadline=None, derandomize=True)
@@ -27,11 +28,12 @@ HOMES = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "HF_HOME"
 
 @pytest.fixture(scope="session", autouse=True)
 def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The home of what several tests share."""
+    """The home of what several tests share, as servers. Its user has the little preset."""
     folder = tmp_path_factory.mktemp("shared-home")
     with pytest.MonkeyPatch.context() as patch:
         for name in HOMES:
             patch.setenv(name, str(folder / name.lower()))
+        preset.write(folder / "xdg_config_home")
         yield
 
 
@@ -43,6 +45,13 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for name in ("HF_HUB_CACHE", "HF_TOKEN", "ANIMATIC_AT", "ANIMATIC_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     yield folder
+
+
+@pytest.fixture
+def little(home: Path) -> str:
+    """The name of a preset that is quick (see little.py)."""
+    preset.write(home / "xdg_config_home")
+    return preset.NAME
 
 
 @pytest.fixture

@@ -14,12 +14,14 @@ from animatic import again, api, cli, media
 from animatic.core import Clip, PhaseEnded
 from animatic.errors import InputError
 from animatic.store import Store
+from tests import little
 
+pytestmark = pytest.mark.usefixtures("little")
 QUICK = {"image.num_inference_steps": 1, "video.num_inference_steps": 2}
 
 
 def made(folder: Path, prompt: str = "a red boat", **wish: Any) -> list[Any]:
-    return list(api.stream(prompt, preset="pocket", out=folder / "out", store=folder / "store", **wish))
+    return list(api.stream(prompt, preset="little", out=folder / "out", store=folder / "store", **wish))
 
 
 def clip_of(seen: list[Any]) -> Clip:
@@ -61,7 +63,7 @@ def test_like_changes_one_thing_and_makes_only_what_depends_on_it(tmp_path: Path
 @pytest.mark.slow
 def test_a_given_still_is_found_again_in_the_store(tmp_path: Path) -> None:
     still = tmp_path / "mine.png"
-    still.write_bytes(media.png_bytes(np.full((96, 144, 3), 90, np.uint8)))
+    still.write_bytes(media.png_bytes(np.full((little.HEIGHT, little.WIDTH, 3), 90, np.uint8)))
     first = clip_of(made(tmp_path, options=QUICK, image=still, caption="A gray wall."))
     still.unlink()
     like = again.like("last", tmp_path / "store")

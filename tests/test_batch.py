@@ -19,6 +19,8 @@ from animatic.errors import BatchError, InputError, OptionError
 from animatic.models.flux import Flux
 from animatic.prepare import Wish
 
+pytestmark = pytest.mark.usefixtures("little")
+
 DEFAULTS = Wish("", preset="pocket", seed=5)
 QUICK = {"image.num_inference_steps": 1, "video.num_inference_steps": 1}
 
@@ -137,7 +139,7 @@ def test_names_are_unique_and_stay_when_lines_are_added(asked: list[tuple[str, i
     assert batch.named([*shots, Shot("z", 0, "p", {})])[:-1] == named
 
 
-# ------------------------------------------------------------------------------------------------------ with pocket
+# --------------------------------------------------------------------------------------------------- with real models
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -145,7 +147,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def run(file: Path, folder: Path, **more: Any) -> list[Any]:
-    return list(api.batch(file, out=folder / "out", store=folder / "store", options=QUICK, preset="pocket", **more))
+    return list(api.batch(file, out=folder / "out", store=folder / "store", options=QUICK, preset="little", **more))
 
 
 @pytest.fixture
@@ -213,7 +215,7 @@ def test_a_failed_shot_is_on_the_sheet_in_the_results_and_in_the_end(
     monkeypatch.setattr(Flux, "decode", dishonest)
     seen: list[Any] = []
     with pytest.raises(BatchError, match=r"1 of 3 shots failed, the others are made; the first: image.decode"):
-        for event in api.batch(boats, out=tmp_path / "out", store=tmp_path / "store", options=QUICK, preset="pocket"):
+        for event in api.batch(boats, out=tmp_path / "out", store=tmp_path / "store", options=QUICK, preset="little"):
             seen.append(event)
     assert len([e for e in seen if isinstance(e, Clip)]) == 2 and len([e for e in seen if isinstance(e, Failed)]) == 1
     failed = lines(tmp_path / "out/boats")[1]

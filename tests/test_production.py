@@ -14,13 +14,13 @@ from animatic.core import Clip, Drawn, PhaseEnded
 from animatic.errors import OptionError
 from tests.test_cli import run as cli_run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("little")]
 QUICK = {"image.num_inference_steps": 1, "video.num_inference_steps": 1}
 SETS = ["--set", "image.num_inference_steps=1", "--set", "video.num_inference_steps=1"]
 
 
 def made(folder: Path, **wish: Any) -> list[Any]:
-    asked = {"preset": "pocket", "out": folder / "out", "store": folder / "store", "options": QUICK, **wish}
+    asked = {"preset": "little", "out": folder / "out", "store": folder / "store", "options": QUICK, **wish}
     return list(api.stream("a red boat", **asked))
 
 
@@ -34,7 +34,7 @@ def ran(seen: list[Any]) -> list[str]:
 
 def test_what_is_made_is_said_without_torch(tmp_path: Path) -> None:
     (clip,) = clips(made(tmp_path))
-    arguments = ["animatic", "make", "a red boat", "--preset", "pocket", *SETS,
+    arguments = ["animatic", "make", "a red boat", "--preset", "little", *SETS,
                  "--out", str(tmp_path / "out"), "--store", str(tmp_path / "store")]  # fmt: skip
     code = (
         f"import sys; from animatic import cli; sys.argv[:] = {arguments!r}\n"

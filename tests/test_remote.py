@@ -20,10 +20,11 @@ from animatic.client import Client, Video
 from animatic.core import Clip, Drawn, Event, Failed, Planned, Sheet, StageEnded, Step
 from animatic.errors import BatchError, InputError, OptionError, OutputError, PresetError, ServiceError
 from animatic.remote import Remote
+from tests import little
 from tests.services import FEW, Served, served
 from tests.test_cli import run as cli_run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("little")]
 
 PROMPT = "a red boat sails on the sea"
 SETS = [word for name, value in FEW.items() for word in ("--set", f"{name}={value}")]
@@ -44,7 +45,7 @@ def client(server: Served) -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def film(client: Client) -> Video:
     """A clip that is made."""
-    return last(client, client.create(PROMPT, model="pocket", **FEW).id)
+    return last(client, client.create(PROMPT, model="little", **FEW).id)
 
 
 def last(client: Client, id: str) -> Video:
@@ -55,7 +56,7 @@ def last(client: Client, id: str) -> Video:
 
 
 def made(client: Client, out: Path, **wish: Any) -> list[Event]:
-    return list(Remote(client).stream(**{"prompt": PROMPT, "preset": "pocket", "options": FEW, "out": out, **wish}))
+    return list(Remote(client).stream(**{"prompt": PROMPT, "preset": "little", "options": FEW, "out": out, **wish}))
 
 
 def clips(events: list[Event]) -> list[Clip]:
@@ -69,7 +70,7 @@ def test_a_video_is_made_watched_and_fetched(client: Client, film: Video, tmp_pa
     assert (film.status, film.progress, film.more) == ("completed", 100, {})
     assert client.retrieve(film.id) == film and film.caption and film.options["video.num_inference_steps"] == 2
     client.download(film.id, "video", tmp_path / "film.mp4")
-    assert media.frames_of(tmp_path / "film.mp4").shape == (17, 96, 144, 3)
+    assert media.frames_of(tmp_path / "film.mp4").shape == (little.FRAMES, little.HEIGHT, little.WIDTH, 3)
     for variant in ("thumbnail", "spritesheet", "still", "card"):
         client.download(film.id, variant, tmp_path / variant)  # type: ignore[arg-type]
         assert media.read_image(tmp_path / variant).ndim == 3
@@ -130,7 +131,7 @@ def test_a_connection_that_stays_through_a_restart_misses_nothing(tmp_path: Path
 
 def test_a_clip_has_the_files_of_one_that_is_made_here(client: Client, server: Served, tmp_path: Path) -> None:
     (there,) = clips(made(client, tmp_path / "there"))
-    here = api.make(PROMPT, preset="pocket", options=FEW, out=tmp_path / "here", store=server.folder / "store")[0]
+    here = api.make(PROMPT, preset="little", options=FEW, out=tmp_path / "here", store=server.folder / "store")[0]
     for mine, its in ((there.path, here.path), (there.still, here.still), (there.text, here.text)):
         assert mine.name == its.name and mine.read_bytes() == its.read_bytes()
     assert (there.card.name, there.sidecar.name) == (here.card.name, here.sidecar.name)
@@ -179,7 +180,7 @@ def test_a_choice_that_somebody_else_made_is_no_fault(client: Client, tmp_path: 
 
 def test_ones_own_still_and_paragraph_go_along(client: Client, tmp_path: Path) -> None:
     picture = tmp_path / "own.png"
-    picture.write_bytes(media.png_bytes(np.full((96, 144, 3), (40, 90, 160), np.uint8)))
+    picture.write_bytes(media.png_bytes(np.full((little.HEIGHT, little.WIDTH, 3), (40, 90, 160), np.uint8)))
     (clip,) = clips(made(client, tmp_path / "out", image=picture, caption="A red boat sails."))
     assert clip.caption == "A red boat sails." and clip.record["still_source"] == "user"
     assert (media.read_image(clip.still) == media.read_image(picture)).all()
@@ -194,7 +195,7 @@ def test_a_file_of_shots_is_a_batch(client: Client, tmp_path: Path) -> None:
     for _ in range(2):
         seen.clear()
         with pytest.raises(BatchError, match="1 of 4 shots failed"):
-            seen.extend(Remote(client).batch(file, out=tmp_path, preset="pocket"))
+            seen.extend(Remote(client).batch(file, out=tmp_path, preset="little"))
     folder = tmp_path / "shots"
     lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
     assert [(line["id"], line["status"]) for line in lines] == [
@@ -208,9 +209,9 @@ def test_a_batch_tells_its_sheet_and_makes_nothing_twice(client: Client, tmp_pat
     file = tmp_path / "one.txt"
     file.write_text(f"{PROMPT}\n")
     for number in (1, 0):
-        events = list(Remote(client).batch(file, out=tmp_path, preset="pocket", options=FEW))
+        events = list(Remote(client).batch(file, out=tmp_path, preset="little", options=FEW))
         assert len(clips(events)) == number and isinstance(events[-1], Sheet)
-    assert list(Remote(client).batch(file, out=tmp_path, preset="pocket", options=FEW, shard=(2, 2)))
+    assert list(Remote(client).batch(file, out=tmp_path, preset="little", options=FEW, shard=(2, 2)))
 
 
 def test_a_job_that_is_cancelled_fails_here(client: Client, tmp_path: Path) -> None:
@@ -265,7 +266,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_begun(client
 def test_make_at_a_server_prints_what_a_making_here_prints(
     server: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ["make", PROMPT, "--preset", "pocket", "--out", str(tmp_path), *SETS]
+    arguments = ["make", PROMPT, "--preset", "little", "--out", str(tmp_path), *SETS]
     code, out, _ = cli_run([*arguments, "-q", "--at", server.url], capsys, monkeypatch)
     assert code == 0 and out == f"{tmp_path}/a-red-boat-sails-on-the-sea-s0.mp4\n"
     monkeypatch.setenv("ANIMATIC_AT", server.url)

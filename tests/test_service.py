@@ -15,8 +15,8 @@ import pytest
 
 from tests.services import FEW, Served, done, served, until
 
-pytestmark = pytest.mark.slow
-LONG = {"image.num_inference_steps": 2, "video.num_inference_steps": 60}
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("little")]
+LONG = {"image.num_inference_steps": 2, "video.num_inference_steps": 100}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def client(service: Served) -> Iterator[httpx2.Client]:
 
 
 def create(client: httpx2.Client, **fields: Any) -> str:
-    answer = client.post("/v1/videos", json={"prompt": "a red boat sails at night", **fields})
+    answer = client.post("/v1/videos", json={"prompt": "a red boat sails at night", "model": "little", **fields})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["id"])
 

@@ -19,6 +19,7 @@ import pytest
 
 from animatic import media
 from animatic.keys import Keys
+from tests import little
 from tests.services import FEW, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -52,12 +53,12 @@ def client(door: tuple[str, str]) -> Iterator[OpenAI]:
 @pytest.fixture(scope="module")
 def film(client: OpenAI) -> Video:
     """A clip that is made."""
-    return client.videos.create_and_poll(prompt=PROMPT, model="pocket", extra_body=FEW, poll_interval_ms=200)
+    return client.videos.create_and_poll(prompt=PROMPT, model="little", extra_body=FEW, poll_interval_ms=200)
 
 
 @pytest.fixture(scope="module")
 def still() -> bytes:
-    return media.png_bytes(np.full((96, 144, 3), (40, 90, 160), np.uint8))
+    return media.png_bytes(np.full((little.HEIGHT, little.WIDTH, 3), (40, 90, 160), np.uint8))
 
 
 def extra(video: Video) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def extra(video: Video) -> dict[str, Any]:
 
 def test_a_film_is_made_and_told(film: Video) -> None:
     assert (film.status, film.progress, film.error) == ("completed", 100, None)
-    assert (film.model, film.size, film.seconds, film.prompt) == ("pocket", "144x96", "2.125", PROMPT)
+    assert (film.model, film.size, film.seconds, film.prompt) == ("little", "80x48", "0.625", PROMPT)
     assert film.completed_at is not None and film.completed_at >= film.created_at
     assert film.id.startswith("video_") and film.object == "video"
     assert extra(film)["caption"] and extra(film)["seed"] == 0
@@ -78,7 +79,7 @@ def test_a_film_is_made_and_told(film: Video) -> None:
 
 
 def test_the_server_says_when_to_poll(client: OpenAI) -> None:
-    raw = client.videos.with_raw_response.create(prompt=PROMPT, extra_body={**NOW, **FEW, "seed": 1})
+    raw = client.videos.with_raw_response.create(prompt=PROMPT, model="little", extra_body={**NOW, **FEW, "seed": 1})
     assert raw.headers["x-request-id"] and raw.status_code == 200
     video = raw.parse()
     assert video.status == "queued" and video.progress == 0
@@ -95,7 +96,7 @@ def test_a_picture_becomes_the_still(kind: str, client: OpenAI, still: bytes, tm
     path.write_bytes(still)
     with path.open("rb") as file:
         given: Any = {"tuple": ("boat.png", still, "image/png"), "bytes": still, "file": file, "path": path}[kind]
-        video = client.videos.create(prompt=PROMPT, input_reference=given, extra_body={**NOW, **FEW})
+        video = client.videos.create(prompt=PROMPT, input_reference=given, model="little", extra_body={**NOW, **FEW})
     assert video.status == "queued"
     if kind != "path":
         client.videos.delete(video.id)
@@ -120,8 +121,9 @@ def test_the_async_client_is_the_same(door: tuple[str, str]) -> None:
         async with AsyncOpenAI(base_url=door[0], api_key=door[1]) as one:
             return await one.videos.create_and_poll(
                 prompt=PROMPT,
-                seconds="2",
-                size="144x96",
+                model="little",
+                seconds="0.6",
+                size="80x48",
                 extra_body={**NOW, **FEW, "seed": "2"},  # type: ignore[arg-type]
             )
 
@@ -156,7 +158,7 @@ def test_every_variant_is_there(client: OpenAI, film: Video, tmp_path: Path) -> 
     default.write_to_file(tmp_path / "film.mp4")
     assert media.is_mp4(tmp_path / "film.mp4") and default.response.headers["content-type"] == "video/mp4"
     frames = media.frames_of(tmp_path / "film.mp4")
-    assert frames.shape == (17, 96, 144, 3)
+    assert frames.shape == (little.FRAMES, little.HEIGHT, little.WIDTH, 3)
 
 
 def test_a_part_of_a_film_can_be_asked_for(client: OpenAI, film: Video) -> None:

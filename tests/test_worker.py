@@ -20,16 +20,17 @@ from animatic.errors import OutputError
 from animatic.history import History
 from animatic.jobs import Job, Jobs
 from animatic.worker import Config, Will, Worker
+from tests import little
 from tests.services import FEW
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("little")]
 
 
-def asked(prompt: str = "a red boat sails at night", **more: Any) -> Commission:
-    return Commission(prompt, "pocket", **{"options": FEW, **more})
+def asked(prompt: str = "a red boat sails at night", preset: str = little.NAME, **more: Any) -> Commission:
+    return Commission(prompt, preset, **{"options": FEW, **more})
 
 
-STATE = {"size": "144x96", "seconds": "2.125", "estimate": 2.0}
+STATE = {"size": f"{little.WIDTH}x{little.HEIGHT}", "seconds": "0.625", "estimate": 2.0}
 
 
 @dataclass
@@ -96,9 +97,9 @@ def test_a_job_gets_its_clip_and_nothing_is_left_about(shop: Shop) -> None:
     assert {"video.mp4", "still.png", "card.png", "caption.txt", "record.json", "thumbnail.webp",
             "spritesheet.jpg"} <= shop.files(done)  # fmt: skip
     clip = shop.folder / "videos" / done.id / "video.mp4"
-    assert len(media.frames_of(clip)) == 17
+    assert len(media.frames_of(clip)) == little.FRAMES
     assert media.provenance(clip)["prompt"] == "a red boat sails at night"
-    assert (done.state["progress"], done.state["size"], done.state["seconds"]) == (100, "144x96", "2.125")
+    assert (done.state["progress"], done.state["size"], done.state["seconds"]) == (100, "80x48", "0.625")
     assert done.state["caption"] == (shop.folder / "videos" / done.id / "caption.txt").read_text().strip()
     assert list((shop.folder / "work").iterdir()) == []
     assert '"event":"step"' in told(shop, done) and str(shop.folder) not in told(shop, done)
@@ -171,11 +172,11 @@ def test_a_new_paragraph_begins_a_running_job_anew(shop: Shop) -> None:
 
 
 def test_a_job_that_cannot_be_made_says_why_and_stops_no_other(shop: Shop) -> None:
-    bad = shop.add(Commission("x", "pocket", options={"video.width": 17}))
+    bad = shop.add(asked("x", options={"video.width": 17}))
     good = shop.add(asked(seed=10))
     failed = shop.until(bad, lambda one: one.over)
     assert failed.status == "failed" and failed.state["error"]["code"] == "invalid_request"
-    assert "144x96" in failed.state["error"]["message"]
+    assert "80x48" in failed.state["error"]["message"]
     shop.completed(good)
 
 
@@ -183,12 +184,12 @@ def test_shots_go_together_where_that_spares_loading(tmp_path: Path, monkeypatch
     """In a budget in which the models cannot all stay, three shots together load little more than one."""
     monkeypatch.setattr(History, "note_run", lambda *_: None)  # Main memory is measured too roughly for so tight a one.
     jobs = Jobs(tmp_path)
-    three = [jobs.add("ann", asked(seed=seed), STATE) for seed in range(3)]
+    three = [jobs.add("ann", asked(seed=seed, preset="pocket"), STATE) for seed in range(3)]
     with working(tmp_path, memory=LIBRARIES + (118 << 20)) as shop:
         for job in three:
             shop.completed(job)
         together = shop.worker.counters.loaded_bytes
-        shop.completed(shop.add(asked(seed=3)))
+        shop.completed(shop.add(asked(seed=3, preset="pocket")))
         alone = shop.worker.counters.loaded_bytes - together
     assert 0 < together < 2 * alone
 
@@ -198,7 +199,7 @@ def test_a_group_goes_on_when_one_of_it_is_cancelled(tmp_path: Path, monkeypatch
     folder = tmp_path
     jobs = Jobs(folder)
     three = [
-        jobs.add("ann", asked(seed=seed, options={**FEW, "video.num_inference_steps": 20}), STATE) for seed in range(3)
+        jobs.add("ann", asked(seed=seed, options={**FEW, "video.num_inference_steps": 40}), STATE) for seed in range(3)
     ]
     with working(folder) as shop:
         shop.until(three[0], lambda one: one.state.get("phase") == "video.denoise" and one.state.get("step"))
