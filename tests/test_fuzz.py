@@ -18,9 +18,9 @@ def test_no_request_breaks_a_server(tmp_path: Path) -> None:
         pytest.importorskip("schemathesis")
         from bench import fuzz
 
-        figures = fuzz.run(tmp_path / "served", 400)
+        figures = fuzz.run(tmp_path / "served", 250)
     assert figures["failures"] == []
-    assert figures["requests"] > 300 and figures["files_elsewhere"] == []
+    assert figures["requests"] > 200 and figures["files_elsewhere"] == []
 
 
 def test_requests_of_ill_will_are_the_same_every_time() -> None:
