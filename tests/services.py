@@ -1,4 +1,4 @@
-"""How tests have a service: in this process without workers, or as its own processes with pocket."""
+"""How tests have a service: in this process without workers, or as its own processes with pocket's models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from animatic.service import Service
 from animatic.settings import Settings
 
 FEW = {"image.num_inference_steps": 2, "video.num_inference_steps": 2}
-"""Options with which pocket is quick."""
+"""Options with which pocket's models are quick."""
 PATIENCE = 90.0
 
 

@@ -25,7 +25,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
 
 
 def live_parameters(besides: Sequence[torch.nn.Parameter] = ()) -> list[torch.nn.Parameter]:
-    """Parameters that have memory, `besides` those; skeletons have none."""
+    """Parameters that have memory, other than `besides`; skeletons have none."""
     gc.collect()
     known = {id(parameter) for parameter in besides}
     things = (thing for thing in gc.get_objects() if issubclass(type(thing), torch.nn.Parameter))

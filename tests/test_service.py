@@ -1,4 +1,4 @@
-"""A whole service with pocket: nothing is lost, whichever of its processes dies, and what it tells is true."""
+"""A whole service with pocket's models: nothing is lost, whichever of its processes dies, and what it tells is true."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def events(answer: httpx2.Response) -> Iterator[tuple[str, str, dict[str, Any]]]
 
 
 def test_a_listener_sees_everything_in_order_to_the_end(client: httpx2.Client) -> None:
-    name = create(client, **FEW)
+    name = create(client, **FEW | {"video.num_inference_steps": 20})
     with client.stream("GET", f"/v1/videos/{name}/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         seen = list(events(answer))
@@ -69,7 +69,7 @@ def test_a_listener_sees_everything_in_order_to_the_end(client: httpx2.Client) -
     stages = [data["stage"] for kind, _, data in seen if kind == "stage_begun"]
     assert stages == ["refine", "image", "video", "file"]
     steps = [(data["phase"], data["step"]) for kind, _, data in seen if kind == "step"]
-    assert steps == [("image.denoise", 1), ("image.denoise", 2), ("video.denoise", 1), ("video.denoise", 2)]
+    assert steps == [("image.denoise", 1), ("image.denoise", 2), *(("video.denoise", n) for n in range(1, 21))]
     progress = [data["progress"] for kind, _, data in seen if kind == "video"]
     assert progress == sorted(progress) and progress[-1] == 100 and len(set(progress)) > 3
     numbers = [int(number) for _, number, _ in seen]
@@ -112,6 +112,7 @@ def test_a_dead_worker_is_replaced_and_its_job_goes_on(client: httpx2.Client, se
     name = create(client, seed=3, **LONG)
     until(client, name, lambda one: one["phase"] == "video.denoise" and (one["step"] or 0) > 3)
     os.kill(worker(service, client), signal.SIGKILL)
+    assert not done(client.get(f"/v1/videos/{name}").json())
     video = until(client, name, done)
     assert video["progress"] == 100
     assert client.get(f"/v1/videos/{name}/content").content[4:8] == b"ftyp"
@@ -122,6 +123,7 @@ def test_a_dead_server_loses_nothing(client: httpx2.Client, service: Served) -> 
     until(client, first, lambda one: one["phase"] == "video.denoise" and (one["step"] or 0) > 3)
     service.stop(signal.SIGKILL)
     service.start()
+    assert not done(client.get(f"/v1/videos/{first}").json())
     for name in (first, second):
         until(client, name, done)
     made = [json.loads(client.get(f"/v1/videos/{name}/record").text)["seed"] for name in (first, second)]

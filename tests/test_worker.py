@@ -1,4 +1,4 @@
-"""A worker with pocket, in this process: groups, choices, cancelling, warmth, and what it leaves behind."""
+"""A worker with pocket's models, in this process: groups, choices, cancelling, warmth, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_removed_job_leaves_no_file(shop: Shop) -> None:
 
 
 def test_a_new_paragraph_begins_a_running_job_anew(shop: Shop) -> None:
-    job = shop.add(asked(seed=9, options={**FEW, "video.num_inference_steps": 60}))
+    job = shop.add(asked(seed=9, options={**FEW, "video.num_inference_steps": 200}))
     shop.until(job, lambda one: one.state.get("phase") == "video.denoise" and one.state.get("step"))
     caption = "A green boat sails on the sea at night."
     shop.jobs.change(job.id, asked(seed=9, caption=caption), anew=True)

@@ -128,8 +128,9 @@ def skeleton(
     only    which of its tensors, by name, it shall have: the others stay without memory; None: all
     change  alters the module before that, as by taking submodules out
 
-    Changes torch's default dtype while it works, so no other thread may compute meanwhile. Raises WeightsError for
-    missing, damaged or pickled files, tensors of another shape than the model's, and tensors that the files lack.
+    Changes torch's default dtype and how modules are initialised while it works, so no other thread may compute or
+    build modules meanwhile. Raises WeightsError for missing, damaged or pickled files, tensors of another shape than
+    the model's, and tensors that the files lack.
     """
     found = weights.inspect(folder)
     module = _module(cls, folder, dtype)
@@ -166,7 +167,7 @@ def _module(cls: Any, folder: Path, dtype: torch.dtype) -> torch.nn.Module:
         source = getattr(cls, "config_class", None) or AutoConfig
         config = source.from_pretrained(folder, local_files_only=True)
         config.name_or_path = str(folder)
-        # Drawing first values that are nowhere kept would take half of the time; ties are made along with them.
+        # First values would be thrown away, and drawing them takes half of the time. Tying goes with them: it follows.
         with no_init_weights(), init_empty_weights(include_buffers=False):
             module = (cls.from_config if hasattr(cls, "from_config") else cls._from_config)(config, dtype=dtype)
         module.tie_weights()

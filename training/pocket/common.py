@@ -252,7 +252,7 @@ class Run:
 
     def _stop(self, *_: Any) -> None:
         self.save()
-        sys.exit(0)
+        sys.exit(143)  # not finished: what called it must not go on with half of a training
 
     def _resume(self) -> None:
         path = self.folder / "checkpoint.pt"

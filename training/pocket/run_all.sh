@@ -1,6 +1,6 @@
 #!/bin/sh
-# Train all of pocket, in order: on one GPU, or on CPU cores overnight, two trainings side by side. Minutes count only what
-# a training itself computes, of the GPU or of its core.
+# Train all of pocket, in order: on one GPU, or on two CPU cores overnight, two trainings side by side (one core takes twice
+# as long, and more are not used). Minutes count only what a training itself computes, of the GPU or of its core.
 # Every step is resumable: run the script again after an interruption and it goes on where it stopped.
 # POCKET_FOLDER and POCKET_RUNS say where models and checkpoints go; without them, over the ones that ship.
 # SHARE=0.01 rehearses it: every step really runs, from an empty folder, for that share of its minutes and pictures.
@@ -10,16 +10,23 @@ PYTHON=${PYTHON:-python}
 of() { awk "BEGIN { print $1 * ${SHARE:-1} }"; }
 count() { awk "BEGIN { print int($1 * ${SHARE:-1}) }"; }
 step() { echo "== $*"; "$PYTHON" -m "training.pocket.$@"; }
-# Goes on beside the next step, until `join`, where there is a core for it. It ends with the script, and saves then.
+# Goes on beside the next steps, until `join`, where there is a core for it. It ends with the script, and saves then.
 beside=""
 begin() {
+    [ "$cores" -gt 1 ] || { step "$@"; return; }
     echo "== $*"
     "$PYTHON" -m "training.pocket.$@" & beside=$!
-    [ "$cores" -gt 1 ] || join
 }
 join() { [ -z "$beside" ] || wait "$beside"; beside=""; }
-trap '[ -z "$beside" ] || kill "$beside"' EXIT
-trap 'exit 130' INT TERM
+end() {
+    status=$?
+    trap - EXIT
+    [ -z "$beside" ] || { kill "$beside" 2> /dev/null || :; wait "$beside" || :; }
+    exit "$status"
+}
+trap end EXIT
+trap 'exit 130' INT
+trap 'exit 143' HUP TERM
 
 if "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
     cores=1 workers=$(nproc) # one GPU is one lane
