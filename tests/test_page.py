@@ -200,7 +200,7 @@ def test_a_reload_in_the_middle_loses_nothing(browser: Browser, server: Server) 
         page.get_by_text(re.compile(r"step [1-9]\d* of 60")).wait_for()
         page.reload()
         page.get_by_text(re.compile(r"step [1-9]\d* of 60")).wait_for()
-        assert page.locator(".box img").get_attribute("src")
+        page.locator(".box img[src]").wait_for(state="attached")  # A preview, as soon as it is there.
         page.goto(server.url)
         page.locator(f".card a[href$='{name}']").click()  # In the gallery it is too.
         plays(page)
