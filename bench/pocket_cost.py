@@ -24,6 +24,21 @@ from bench import report
 
 SENTENCE = "an orange rocket takes off into the night sky"
 OWN_SIZE = "144x96"
+PRESET = """
+extends = "pocket"
+title = "Pocket, another size"
+
+[image.geometry]
+sizes = [[{width}, {height}]]
+
+[video]
+repo = "{video}"
+[video.geometry]
+sizes = [[{width}, {height}]]
+[video.options]
+width = {width}
+height = {height}
+"""
 MOST_SECONDS, MOST_BYTES = 15.0, 1.2 * 2**30
 
 
@@ -31,23 +46,15 @@ def preset(size: str, home: Path) -> str:
     """Pocket, or one like it in `home` for clips of another size: it computes as much as a trained one would."""
     if size == OWN_SIZE:
         return "pocket"
-    (own_width, own_height), (width, height) = (text.split("x") for text in (OWN_SIZE, size))
+    width, height = (int(side) for side in size.split("x"))
     package = Path(str(resources.files("animatic")))
     shutil.copytree(package / "pocket" / "video", home / "video")
     config = home / "video" / "transformer" / "config.json"
-    latents = {"sample_height": int(height) // 8, "sample_width": int(width) // 8}  # where its rotary positions end
+    latents = {"sample_height": height // 8, "sample_width": width // 8}  # where its rotary positions end
     config.write_text(json.dumps(json.loads(config.read_text()) | latents))
-    text = (package / "presets" / "pocket.toml").read_text()
-    for old, new in (
-        (f"sizes = [[{own_width}, {own_height}]]", f"sizes = [[{width}, {height}]]"),
-        (f"width = {own_width}\nheight = {own_height}", f"width = {width}\nheight = {height}"),
-        ('repo = "pocket:video"', f'repo = "{home / "video"}"'),
-    ):
-        assert old in text, old
-        text = text.replace(old, new)
     path = home / "animatic" / "presets" / f"pocket-{size}.toml"
     path.parent.mkdir(parents=True)
-    path.write_text(text)
+    path.write_text(PRESET.format(width=width, height=height, video=home / "video"))
     return path.stem
 
 
