@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from animatic import device, making, media, pipeline
+from animatic import bitmap, device, making, pipeline
 from animatic.budget import LIBRARIES
 from animatic.engine import LocalEngine
 from animatic.outputs import Outputs
@@ -63,7 +63,7 @@ def _digest(one: pipeline.Cascade, store: Store) -> dict[str, str]:
     assert caption and still and frames
     named = {
         "caption": json.loads(caption.read())["text"].encode(),
-        "still": media.read_png(still.read()).tobytes(),
+        "still": bitmap.read_png(still.read()).tobytes(),
         "frames": np.load(frames.path).tobytes(),
     }
     return {name: hashlib.sha256(data).hexdigest()[:16] for name, data in named.items()}

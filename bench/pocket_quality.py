@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from animatic import api, media
+from animatic import api, bitmap, media
 from animatic.core import Clip
 from animatic.metrics import psnr
 from bench import report
@@ -79,13 +79,13 @@ def wish(one: Asked, seed: int, given: str, folder: Path) -> api.Wish:
     if given == "caption":
         return api.Wish(one.sentence, preset="pocket", seed=seed, caption=caption)
     still = folder / f"{seed}.png"
-    still.write_bytes(media.png_bytes(world.still(one.scenario)))
+    still.write_bytes(bitmap.png_bytes(world.still(one.scenario)))
     return api.Wish(one.sentence, preset="pocket", seed=seed, caption=caption, image=still)
 
 
 def score(one: Asked, clip: Clip, given: str) -> dict[str, Any]:
     """What the clip shows against what was wanted; every entry is a bool, but the decibels and the texts."""
-    frames, still = media.frames_of(clip.path), media.read_image(clip.still)
+    frames, still = media.frames_of(clip.path), bitmap.read_image(clip.still)
     saying = told(clip.caption)
     wanted = {**saying, **one.wanted}
     if given != "sentence":

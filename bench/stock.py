@@ -301,10 +301,10 @@ def _run(clock: Clock, chat: Chat, flux: Any, cogvideox: Any, job: Job, options:
 
 def _sized(still: Image.Image, options: Options) -> Image.Image:
     """The still as the clip's first frame: brought to its shape as Animatic does, where that differs."""
-    from animatic import media
+    from animatic import bitmap
 
     size = options["video.width"], options["video.height"]
-    return Image.fromarray(media.fit(np.asarray(still), size, options["video.fit"]))
+    return Image.fromarray(bitmap.fit(np.asarray(still), size, options["video.fit"]))
 
 
 def release() -> None:

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from animatic import catalog, making, media, pipeline
+from animatic import bitmap, catalog, making, pipeline
 from animatic import device as devices
 from animatic.budget import DISK_RATE, HOST_LINK_RATE, Budget
 from animatic.caption import Caption
@@ -227,7 +227,7 @@ def _digest(part: Part, last: Phase, store: Store) -> str:
         case "refine":
             return _short(json.loads(artifact.read())["text"].encode())
         case "image":
-            return _short(media.read_png(artifact.read()).tobytes())
+            return _short(bitmap.read_png(artifact.read()).tobytes())
         case _:
             return _short(np.load(artifact.path).tobytes())
 
@@ -242,7 +242,7 @@ def _still(folder: Path, options: Mapping[str, Any]) -> Path:
     across, down = np.linspace(0, 255, width)[None], np.linspace(0, 255, height)[:, None]
     pixels = np.stack(np.broadcast_arrays(across, down, 255 - across), axis=-1).astype(np.uint8)
     path = folder / "still.png"
-    path.write_bytes(media.png_bytes(pixels))
+    path.write_bytes(bitmap.png_bytes(pixels))
     return path
 
 

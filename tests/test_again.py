@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from animatic import again, api, cli, media
+from animatic import again, api, bitmap, cli
 from animatic.core import Clip, PhaseEnded
 from animatic.errors import InputError
 from animatic.store import Store
@@ -63,7 +63,7 @@ def test_like_changes_one_thing_and_makes_only_what_depends_on_it(tmp_path: Path
 @pytest.mark.slow
 def test_a_given_still_is_found_again_in_the_store(tmp_path: Path) -> None:
     still = tmp_path / "mine.png"
-    still.write_bytes(media.png_bytes(np.full((little.HEIGHT, little.WIDTH, 3), 90, np.uint8)))
+    still.write_bytes(bitmap.png_bytes(np.full((little.HEIGHT, little.WIDTH, 3), 90, np.uint8)))
     first = clip_of(made(tmp_path, options=QUICK, image=still, caption="A gray wall."))
     still.unlink()
     like = again.like("last", tmp_path / "store")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import animatic
-from animatic import api, budget, machine, media, prepare
+from animatic import api, bitmap, budget, machine, prepare
 from animatic.errors import (
     AnimaticError,
     CapacityError,
@@ -29,7 +29,7 @@ from animatic.history import History
 @pytest.fixture
 def still(tmp_path: Path) -> Path:
     file = tmp_path / "still.png"
-    file.write_bytes(media.png_bytes(np.full((96, 144, 3), 90, np.uint8)))
+    file.write_bytes(bitmap.png_bytes(np.full((96, 144, 3), 90, np.uint8)))
     return file
 
 

@@ -11,7 +11,7 @@ import torch
 from diffusers import CogVideoXImageToVideoPipeline, FluxPipeline
 from transformers import AutoModelForCausalLM
 
-from animatic import catalog, media, weights
+from animatic import bitmap, catalog, weights
 from animatic.core import Shot
 from animatic.options import resolve
 from bench import cascade, checkpoints, stock, true_size
@@ -79,7 +79,7 @@ def test_the_scripts_procedure_makes_what_ours_makes(models: dict[str, Path], tm
         caption, still, frames = (store.artifact(phase) for phase in (ours.caption, ours.still, ours.frames))
         assert caption and still and frames
         assert json.loads(caption.read())["text"] == one.caption
-        assert np.array_equal(media.read_png(still.read()), one.still)
+        assert np.array_equal(bitmap.read_png(still.read()), one.still)
         assert np.array_equal(np.load(frames.path), one.frames)
         assert one.frames.std() > 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from animatic import chooser, media
+from animatic import bitmap, chooser
 from animatic.core import Drawn
 
 
@@ -18,7 +18,7 @@ from animatic.core import Drawn
 def drawn(tmp_path: Path) -> Drawn:
     stills = tuple(tmp_path / f"boat-still-{n}.png" for n in (1, 2, 3))
     for still in stills:
-        still.write_bytes(media.png_bytes(np.full((96, 144, 3), 90, np.uint8)))
+        still.write_bytes(bitmap.png_bytes(np.full((96, 144, 3), 90, np.uint8)))
     return Drawn("s", "a red boat", stills)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from animatic import cli, media
+from animatic import bitmap, cli, media
 from animatic.core import Clip, Event, Notice, Step
 from tests.test_media import elsewhere
 
@@ -108,7 +108,7 @@ def test_show_prints_what_is_inside(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     still = tmp_path / "still.png"
-    still.write_bytes(media.png_bytes(np.zeros((16, 16, 3), np.uint8), "", {"prompt": "ein Boot 船", "seed": 4}))
+    still.write_bytes(bitmap.png_bytes(np.zeros((16, 16, 3), np.uint8), "", {"prompt": "ein Boot 船", "seed": 4}))
     code, out, _ = run(["show", str(still)], capsys, monkeypatch)
     assert code == 0 and json.loads(out) == {"prompt": "ein Boot 船", "seed": 4}
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from platformdirs import user_config_path
 
-from animatic import credential, media, xmp
+from animatic import bitmap, credential, media, provenance, xmp
 from animatic.credential import Credential, Kind
 from animatic.errors import InputError
 from animatic.outputs import Outputs
@@ -60,7 +60,7 @@ CHAIN = certificate("A Signer", SIGNER, "An Authority", ROOT, authority=False) +
 EXPIRED = certificate("A Signer", SIGNER, "An Authority", ROOT, authority=False, days=-3) + AUTHORITY
 OURS = Credential(CHAIN, private(SIGNER))
 CLIP = media.mp4_bytes(moving(), media.Encoding(), "a red boat", RECORD)
-STILL = media.png_bytes(moving(1)[0], "a red boat\nSteps: 4", RECORD)
+STILL = bitmap.png_bytes(moving(1)[0], "a red boat\nSteps: 4", RECORD)
 FILES: list[tuple[Kind, bytes]] = [("video/mp4", CLIP), ("image/png", STILL)]
 KINDS = pytest.mark.parametrize(("kind", "data"), FILES, ids=["mp4", "png"])
 
@@ -99,15 +99,15 @@ def test_a_signed_clip_is_the_same_clip(tmp_path: Path) -> None:
     assert media.container(path).faststart and media.container(path).bt709
     frames = [np.stack(list(media.each_frame(clip))) for clip in (path, CLIP)]
     assert np.array_equal(*frames)
-    assert media.provenance(path) == RECORD and media.digital_source(path) == xmp.SYNTHETIC
+    assert provenance.read(path) == RECORD and provenance.digital_source(path) == xmp.SYNTHETIC
 
 
 def test_a_signed_still_is_the_same_still(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(sealed("image/png", STILL))
-    assert np.array_equal(media.read_image(path), moving(1)[0])
+    assert np.array_equal(bitmap.read_image(path), moving(1)[0])
     assert b"tEXtparameters\0a red boat\nSteps: 4" in path.read_bytes()
-    assert media.provenance(path) == RECORD and media.digital_source(path) == xmp.SYNTHETIC
+    assert provenance.read(path) == RECORD and provenance.digital_source(path) == xmp.SYNTHETIC
 
 
 @pytest.mark.parametrize(
@@ -287,8 +287,8 @@ def test_film_and_still_are_signed_last(tmp_path: Path) -> None:
     for path, unsigned in ((clip.path, plain.path), (clip.still, plain.still)):
         found = says(path)
         assert (found["state"], found["title"]) == ("valid", "A red boat, sailing!")
-        assert found["actions"][0]["digitalSourceType"] == media.digital_source(path) == xmp.SYNTHETIC
-        assert credential.read(unsigned) is None and media.provenance(path) == media.provenance(unsigned)
+        assert found["actions"][0]["digitalSourceType"] == provenance.digital_source(path) == xmp.SYNTHETIC
+        assert credential.read(unsigned) is None and provenance.read(path) == provenance.read(unsigned)
     assert json.loads(clip.sidecar.read_text())["measures"]["container"]["faststart"]
 
 
@@ -296,5 +296,5 @@ def test_the_users_own_still_is_not_signed(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     own = results(tmp_path, still=tmp_path / "mine.png")
     clip = Outputs(tmp_path / "out", OURS).write(*own, MEASURED)
-    assert says(clip.path)["actions"][0]["digitalSourceType"] == media.digital_source(clip.path) == xmp.COMPOSITE
-    assert credential.read(clip.still) is None and media.digital_source(clip.still) is None
+    assert says(clip.path)["actions"][0]["digitalSourceType"] == provenance.digital_source(clip.path) == xmp.COMPOSITE
+    assert credential.read(clip.still) is None and provenance.digital_source(clip.still) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from animatic import film, media
+from animatic import bitmap, film, media, provenance
 from animatic.errors import InputError
 from tests.test_media import elsewhere
 from tests.test_metrics import panned, texture
@@ -21,22 +21,22 @@ def clip(folder: Path, step: int = 2) -> Path:
     path = folder / "clip.mp4"
     frames = panned(step)
     path.write_bytes(media.mp4_bytes(frames, media.Encoding(), "t", {"prompt": "a boat", "options": ASKED}))
-    path.with_suffix(".png").write_bytes(media.png_bytes(frames[0]))
+    path.with_suffix(".png").write_bytes(bitmap.png_bytes(frames[0]))
     return path
 
 
 def test_a_film_as_asked_has_nothing_said_of_it(tmp_path: Path) -> None:
     path = clip(tmp_path)
-    found = film.look(path, media.provenance(path))
+    found = film.look(path, provenance.read(path))
     assert found["motion"] == pytest.approx(2, abs=0.2) and found["still_psnr"] > 25
     assert found["container"]["faststart"] and found["remarks"] == []
-    assert found == film.examine(path.read_bytes(), media.read_image(path.with_suffix(".png")), ASKED)
+    assert found == film.examine(path.read_bytes(), bitmap.read_image(path.with_suffix(".png")), ASKED)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
 def test_the_still_is_brought_to_the_films_shape() -> None:
     wide = texture(96, 240, grain=12)
-    padded = media.fit(wide, (144, 96), "pad")
+    padded = bitmap.fit(wide, (144, 96), "pad")
     data = media.mp4_bytes(padded[None].repeat(3, 0), media.Encoding(crf=10), "t", {})
     kept, cut = (film.examine(data, wide, {"video.fit": rule})["still_psnr"] for rule in ("pad", "crop"))
     assert kept > 25 > cut

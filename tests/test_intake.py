@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from animatic import intake, media
+from animatic import bitmap, intake
 from animatic.errors import ImageError, OutputError
 
 
@@ -33,7 +33,7 @@ def test_a_picture_is_kept_under_its_contents_name(tmp_path: Path, kind: str) ->
     name = taken(picture(kind), tmp_path)
     kept = tmp_path / name
     assert name == f"{hashlib.sha256(kept.read_bytes()).hexdigest()}.png"
-    assert np.abs(media.read_image(kept)[15, 20].astype(int) - (200, 30, 60)).max() < 6
+    assert np.abs(bitmap.read_image(kept)[15, 20].astype(int) - (200, 30, 60)).max() < 6
     assert taken(picture(kind), tmp_path) == name and len(list(tmp_path.iterdir())) == 1
 
 

@@ -16,6 +16,8 @@ PACKAGE = Path(animatic.__file__).parent
 
 FLOORS = (
     ("blocks", "core", "errors", "holds", "live", "lockstep", "prose", "thumbs", "turns", "xmp"),
+    ("provenance",),
+    ("bitmap",),
     (
         "answer", "canvas", "card", "config", "files", "geometry", "labels", "machine", "media", "metrics", "progress",
         "search", "sizes",
@@ -68,7 +70,7 @@ HOMES = {
     "diffusers": {"models", "engine"},
     "safetensors": {"models"},
     "huggingface_hub": {"catalog", "pull"},
-    "av": {"media"},
+    "av": {"media", "provenance"},
     "filelock": {"claims", "serving", "worker"},
     "fastapi": {"doors", "images", "server", "service", "videos"},
     "starlette": {"doors", "server"},
@@ -77,7 +79,7 @@ HOMES = {
     "prometheus_client": {"gauges"},
     "sqlite3": {"database", "jobs", "keys"},
     "fsspec": {"storage"},
-    "PIL": {"media", "card", "thumbs"},
+    "PIL": {"bitmap", "card", "thumbs"},
     "typer": {"cli"},
     "pydantic": {"options", "catalog", "settings", "wire"},
     "rich": {"chooser", "cli", "doctor", "joblist", "keylist", "listing", "stocklist", "terminal", "timeline"},

@@ -1,28 +1,21 @@
+"""Clips: out, and in again. Pictures are in test_bitmap.py, what a file tells of its making in test_provenance.py."""
+
 from __future__ import annotations
 
-import base64
-import io
 import json
 import os
-import struct
 import subprocess
 import sys
-import zlib
-from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from PIL import Image, PngImagePlugin
 
-from animatic import media, xmp
+from animatic import media, provenance
 from animatic.errors import InputError
+from tests.clips import elsewhere, moving, written
 
 COLOURS = [
     (200, 30, 60),
@@ -34,39 +27,6 @@ COLOURS = [
     (128, 128, 128),
 ]
 COLOURS += [(255, 255, 255), (0, 0, 0), (230, 90, 0), (90, 0, 140)]
-
-
-RGB = Image.new("RGB", (8, 8))
-
-
-def moving(count: int = 5, height: int = 48, width: int = 64) -> media.Pixels:
-    y, x = np.mgrid[:height, :width]
-    frames = [np.stack([x * 3 + 9 * t, y * 4, x + y + 20 * t], -1) for t in range(count)]
-    return (np.stack(frames) % 256).astype(np.uint8)
-
-
-def written(folder: Path, frames: media.Pixels, lossless: bool = False, fps: float = 8, **record: Any) -> Path:
-    path = folder / "clip.mp4"
-    path.write_bytes(media.mp4_bytes(frames, media.Encoding(fps, lossless=lossless), "a title", record))
-    return path
-
-
-def elsewhere(path: Path, ticks: tuple[int, ...] = (0, 1, 2, 3)) -> Path:
-    """A clip as another tool writes it: an older codec, the index at the end, no tags, frames at any times."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=8)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for tick, frame in zip(ticks, moving(len(ticks)), strict=True):
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p")
-            picture.pts, picture.time_base = tick, Fraction(1, 8)
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode())
-    return path
-
-
-def saved(path: Path, image: Image.Image, **options: Any) -> Path:
-    image.save(path, **options)
-    return path
 
 
 # ------------------------------------------------------------------------------------------------------ clips
@@ -185,7 +145,7 @@ def test_title_and_record_are_standard_tags(tmp_path: Path) -> None:
         tags = dict(container.metadata)
     assert tags["title"].startswith("a red boat ? 船x") and len(tags["title"]) == 1000
     assert json.loads(tags["comment"]) == {"animatic": record}
-    assert media.provenance(path) == record
+    assert provenance.read(path) == record
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\0\0\0\x18ftypisom" + b"\0" * 50])
@@ -200,48 +160,6 @@ def test_no_clip_is_one_line(tmp_path: Path, content: bytes) -> None:
 def test_a_picture_without_video_frames_or_a_missing_clip(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         media.frames_of(tmp_path / "none.mp4")
-
-
-# -------------------------------------------------------------------------------------------------------- png
-
-
-@given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))), st.text(max_size=40))
-@settings(max_examples=40, deadline=None)
-def test_png_keeps_pixels_and_any_text(image: media.Pixels, text: str) -> None:
-    record = {"prompt": text, text: [1, 2.5, None, True]}
-    data = media.png_bytes(image, text, record)
-    assert data == media.png_bytes(image.copy(), text, record)
-    assert np.array_equal(media.read_png(data), image)
-
-
-def test_png_texts_are_where_other_tools_look() -> None:
-    image = moving(1)[0]
-    data = media.png_bytes(image, "a boat\nSteps: 4", {"seed": 1, "prompt": "船"})
-    assert b"tEXtparameters\0a boat\nSteps: 4" in data
-    with Image.open(io.BytesIO(data)) as opened:
-        assert opened.text["parameters"] == "a boat\nSteps: 4"  # type: ignore[attr-defined]
-        assert json.loads(opened.text["animatic"]) == {"seed": 1, "prompt": "船"}  # type: ignore[attr-defined]
-    assert b"iTXtparameters\0" in media.png_bytes(image, "一只船")
-
-
-def test_parameters_have_the_a1111_form() -> None:
-    text = media.a1111_parameters(
-        "a red\nboat", "blurry", steps=28, seed=0, guidance=3.5, size=(720, 480), model="FLUX.1-dev"
-    )
-    assert text == (
-        "a red boat\nNegative prompt: blurry\n"
-        "Steps: 28, Sampler: Euler, CFG scale: 3.5, Seed: 0, Size: 720x480, Model: FLUX.1-dev"
-    )
-    bare = media.a1111_parameters("x", steps=4, seed=1, guidance=0, size=(8, 8), model="a, b", sampler="DPM++ 2M")
-    assert bare == 'x\nSteps: 4, Sampler: DPM++ 2M, CFG scale: 0, Seed: 1, Size: 8x8, Model: "a, b"'
-
-
-def test_a_data_url_holds_the_middle_frame() -> None:
-    frames = moving(5)
-    for preview, expected in ((frames, frames[2]), (frames[3], frames[3])):
-        head, _, body = media.data_url(preview).partition(",")
-        assert head == "data:image/png;base64"
-        assert np.array_equal(media.read_png(base64.b64decode(body)), expected)
 
 
 # -------------------------------------------------------------------------------------------------- container
@@ -287,173 +205,3 @@ def test_what_is_no_clip_has_no_container(tmp_path: Path) -> None:
                 read(path)
             assert "\n" not in str(caught.value)
     assert not any(media.is_mp4(path) for path in (text, tmp_path, tmp_path / "none", tmp_path / "a\0b"))
-
-
-# ------------------------------------------------------------------------------------------------- provenance
-
-
-@pytest.mark.parametrize("suffix", ["png", "mp4", "txt"])
-def test_provenance_is_found_by_content(tmp_path: Path, suffix: str) -> None:
-    record = {"prompt": 'a "quoted"\n船 \u2028', "seed": 3, "models": {"image": "x"}, "odd": "\ud800"}
-    for data in (
-        media.png_bytes(moving(1)[0], "p", record),
-        media.mp4_bytes(moving(), media.Encoding(), "t", record),
-    ):
-        path = tmp_path / f"x.{suffix}"
-        path.write_bytes(data)
-        assert media.provenance(path) == record
-
-
-def test_a_packed_record_written_by_another_tool_is_found(tmp_path: Path) -> None:
-    chunks = PngImagePlugin.PngInfo()
-    chunks.add_itxt("animatic", '{"seed": 1}', zip=True)
-    assert media.provenance(saved(tmp_path / "x.png", RGB, pnginfo=chunks)) == {"seed": 1}
-
-
-def test_a_record_of_a_megabyte_survives(tmp_path: Path) -> None:
-    record = {"caption": "x" * 2**20}
-    assert media.provenance(written(tmp_path, moving(1), **record)) == record
-
-
-@pytest.mark.parametrize(
-    ("text", "packed", "message"),
-    [
-        (None, False, "no record"),
-        ("[1, 2]", False, "a JSON list"),
-        ("{broken", False, "cannot be read"),
-        ("[" * 100_000, False, "cannot be read"),
-        (" " * (17 * 2**20), True, "longer"),
-    ],
-)
-def test_a_bad_record_is_refused(tmp_path: Path, text: str | None, packed: bool, message: str) -> None:
-    chunks = PngImagePlugin.PngInfo()
-    if text is not None:
-        chunks.add_itxt("animatic", text, zip=packed)
-    with pytest.raises(InputError, match=message):
-        media.provenance(saved(tmp_path / "x.png", RGB, pnginfo=chunks))
-
-
-@pytest.mark.parametrize("read", [media.provenance, media.digital_source])
-def test_other_files_are_refused_kindly(read: Callable[[Path], object], tmp_path: Path) -> None:
-    other = tmp_path / "x.txt"
-    other.write_text("hello")
-    for path in (other, tmp_path, tmp_path / "none", tmp_path / "a\0b"):
-        with pytest.raises(InputError) as caught:
-            read(path)
-        assert "\n" not in str(caught.value)
-    data = media.mp4_bytes(moving(1), media.Encoding(), "t", {"a": 1})
-    other.write_bytes(data.replace(b'{"animatic":', b'{"workflow":'))
-    with pytest.raises(InputError, match="no record"):
-        media.provenance(other)
-
-
-def test_a_record_that_json_cannot_hold_is_refused() -> None:
-    with pytest.raises(ValueError, match="plain JSON"):
-        media.png_bytes(moving(1)[0], provenance={"a": object()})
-    with pytest.raises(ValueError, match="JSON"):
-        media.png_bytes(moving(1)[0], provenance={"a": float("nan")})
-
-
-# ------------------------------------------------------------------------------------------- synthetic media
-
-PROMPT = 'a <red> "boat" & 船 🚤 \ud800 \x00'
-OWN = {"prompt": PROMPT, "animatic": "1.2", "still_source": "user"}
-
-
-def without_mark(data: bytes) -> bytes:
-    """A clip as a tool that strips what it does not know leaves it."""
-    start = data.index(b"uuid" + xmp.MP4_UUID) - 4
-    assert start + int.from_bytes(data[start : start + 4]) == len(data), "the mark is the last box"
-    return data[:start]
-
-
-def box(kind: bytes, body: bytes, wide: bool = False) -> bytes:
-    if wide:
-        return struct.pack(">I4sQ", 1, kind, 16 + len(body)) + body
-    return struct.pack(">I4s", 8 + len(body), kind) + body
-
-
-def test_clips_and_stills_are_marked_as_synthetic(tmp_path: Path) -> None:
-    record = {"prompt": PROMPT, "animatic": "1.2", "still_source": "model"}
-    clip = written(tmp_path, moving(2), **record)
-    still = tmp_path / "x.png"
-    still.write_bytes(media.png_bytes(moving(1)[0], "p", record))
-    for path in (clip, still):
-        assert media.digital_source(path) == media.digital_source(path.read_bytes()) == xmp.SYNTHETIC
-        assert media.provenance(path) == record
-    with Image.open(still) as opened:
-        assert opened.info["xmp"] == xmp.packet(PROMPT, "1.2")
-
-
-def test_a_clip_from_the_users_still_is_composite_and_the_still_is_not_marked(tmp_path: Path) -> None:
-    assert media.digital_source(written(tmp_path, moving(2), **OWN)) == xmp.COMPOSITE
-    still = media.png_bytes(moving(1)[0], "", OWN)
-    assert media.digital_source(still) is None and b"xmp" not in still
-
-
-def test_a_picture_without_a_record_is_pure_pixels() -> None:
-    image = moving(1)[0]
-    plain = io.BytesIO()
-    Image.fromarray(image).save(plain, "PNG")
-    assert media.png_bytes(image) == plain.getvalue() and media.digital_source(plain.getvalue()) is None
-
-
-def test_the_mark_changes_nothing_else_of_a_clip() -> None:
-    marked = media.mp4_bytes(moving(), media.Encoding(), "t", {"prompt": PROMPT})
-    assert marked == media.mp4_bytes(moving(), media.Encoding(), "t", {"prompt": PROMPT})
-    plain = without_mark(marked)
-    assert media.digital_source(plain) is None
-    assert media.container(marked) == media.container(plain) and media.container(marked).faststart
-    frames = [np.stack(list(media.each_frame(clip))) for clip in (marked, plain)]
-    assert np.array_equal(*frames)
-
-
-def test_another_tools_clip_is_not_marked(tmp_path: Path) -> None:
-    assert media.digital_source(elsewhere(tmp_path / "x.mp4")) is None
-
-
-def test_the_mark_is_found_wherever_its_box_stands() -> None:
-    start, mark = box(b"ftyp", b"isom" * 3), box(b"uuid", xmp.MP4_UUID + xmp.packet("x"))
-    other = box(b"uuid", b"another tool's id" * 9)
-    assert media.digital_source(start + other + box(b"mdat", b"film", wide=True) + mark + other) == xmp.SYNTHETIC
-    assert media.digital_source(start + mark + box(b"moov", b"")) == xmp.SYNTHETIC
-
-
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        box(b"uuid", xmp.MP4_UUID),
-        box(b"uuid", xmp.MP4_UUID[:9]),
-        box(b"uuid", xmp.MP4_UUID + b"<x:xmpmeta"),
-        box(b"uuid", xmp.MP4_UUID + xmp.packet("x"))[:-9],
-        box(b"uuid", xmp.MP4_UUID + b"<a>" * xmp.MAX_PACKET),
-        struct.pack(">I4sQ", 1, b"free", 2**64 - 1) + box(b"uuid", xmp.MP4_UUID + xmp.packet("x")),
-        struct.pack(">I4s", 0, b"free") + box(b"uuid", xmp.MP4_UUID + xmp.packet("x")),
-        b"\0\0\0\1uuid\0",
-        b"\0\0",
-    ],
-)
-def test_a_damaged_clip_states_nothing(damaged: bytes) -> None:
-    assert media.digital_source(box(b"ftyp", b"isom" * 3) + damaged) is None
-
-
-def test_a_packed_mark_is_read_and_a_swollen_or_damaged_one_is_not(tmp_path: Path) -> None:
-    for padding, expected in ((b"", xmp.SYNTHETIC), (b"x" * 2 * xmp.MAX_PACKET, None)):
-        chunks = PngImagePlugin.PngInfo()
-        chunks.add_itxt(xmp.PNG_KEYWORD, (xmp.packet("x") + padding).decode(), zip=True)
-        assert media.digital_source(saved(tmp_path / "x.png", RGB, pnginfo=chunks)) == expected
-    body = xmp.PNG_KEYWORD.encode() + b"\0\1\0\0\0no zlib"
-    chunk = struct.pack(">I", len(body)) + b"iTXt" + body + struct.pack(">I", zlib.crc32(b"iTXt" + body))
-    assert media.digital_source(b"\x89PNG\r\n\x1a\n" + chunk) is None
-
-
-@given(st.binary(max_size=80), st.integers(0, 700))
-@settings(max_examples=60)
-def test_a_file_cut_and_torn_anywhere_is_no_crash(torn: bytes, at: int) -> None:
-    for data in (CLIP, STILL):
-        place = len(data) - at if data is CLIP else at
-        media.digital_source(data[:12] + data[12:place] + torn + data[place + len(torn) :])
-
-
-CLIP = media.mp4_bytes(moving(1, 16, 16), media.Encoding(), "t", {"prompt": "x"})
-STILL = media.png_bytes(moving(1, 16, 16)[0], "p", {"prompt": "x"})

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from animatic import film, media, outputs
+from animatic import bitmap, film, media, outputs, provenance
 from animatic.core import Clip, Shot, Value
 from animatic.errors import OutputError
 from animatic.options import resolve
@@ -39,7 +39,7 @@ def results(
     models = {stage: {"repo": f"maker/{stage}-model", "revision": "abc"} for stage in ("refine", "image", "video")}
     size = {"image.width": 48, "image.height": 32, "video.width": 48, "video.height": 32, "video.num_frames": 5}
     shot = Shot(prompt, seed, "pocket", resolve(size, options), **more)
-    made = Results(shot, caption, media.png_bytes(frames[0]), models, {"image.decode": "k" * 64}, f"signature {seed}")
+    made = Results(shot, caption, bitmap.png_bytes(frames[0]), models, {"image.decode": "k" * 64}, f"signature {seed}")
     film, measures = encoded(made, folder / "frames.npy")
     return made, Store(folder / "store").put("c" * 64, film, ".clip.mp4", {"measures": measures})
 
@@ -56,8 +56,8 @@ def test_five_files_of_one_name(tmp_path: Path) -> None:
     assert names == sorted([f"{stem}.mp4", f"{stem}.png", f"{stem}.txt", f"{stem}.json", f"{stem}-card.png"])
     assert clip.text.read_text() == "A red boat sails.\n" and clip.caption == "A red boat sails."
     assert len(media.frames_of(clip.path)) == 5
-    assert media.read_image(clip.still).shape == (32, 48, 3)
-    assert media.read_image(clip.card).shape[1] == 1600
+    assert bitmap.read_image(clip.still).shape == (32, 48, 3)
+    assert bitmap.read_image(clip.card).shape[1] == 1600
 
 
 @pytest.mark.parametrize(("scale", "said"), [(1.0, "CFG scale: 3.5"), (2.5, "CFG scale: 2.5")])
@@ -93,7 +93,7 @@ def test_equal_shots_give_equal_bytes(tmp_path: Path) -> None:
 def test_the_recipe_is_in_the_film_and_the_still_and_times_are_not(tmp_path: Path) -> None:
     clip = write(tmp_path)
     for file in (clip.path, clip.still):
-        recipe = media.provenance(file)
+        recipe = provenance.read(file)
         assert recipe["prompt"] == "A red boat, sailing!" and recipe["seed"] == 3
         assert recipe["caption"] == "A red boat sails." and recipe["models"]["video"]["revision"] == "abc"
         assert recipe["options"]["video.num_frames"] == 5
@@ -109,7 +109,7 @@ def test_the_record_tells_what_the_film_measures_and_the_film_says_the_same(tmp_
     measures = json.loads(clip.sidecar.read_text())["measures"]
     assert measures["frames"] == 5 and measures["luma_drift"] > 30 and measures["still_ssim"] == 1
     assert measures["container"]["provenance"] and measures["remarks"] == ["3 frames (0 to 2) are black"]
-    recipe = media.provenance(clip.path)
+    recipe = provenance.read(clip.path)
     assert "measures" not in recipe
     assert film.look(clip.path, recipe) == measures == clip.record["measures"]
 

@@ -18,7 +18,7 @@ from diffusers import (
 from PIL import Image
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from animatic import media, prompts
+from animatic import bitmap, prompts
 from animatic.core import stage_seed
 from tests import cascades, tiny
 from tests.cascades import Rig, shot
@@ -59,7 +59,7 @@ def test_still_is_the_stock_flux_pipelines(
     rig: Rig = request.getfixturevalue(which)
     one = shot(caption=CAPTION, seed=5, **{f"image__{name}": value for name, value in guided.items()})
     cascade, store = rig.artifacts(one, tmp_path)
-    ours = media.read_png(store.artifact(cascade.still).read())  # type: ignore[union-attr]
+    ours = bitmap.read_png(store.artifact(cascade.still).read())  # type: ignore[union-attr]
 
     pipe = FluxPipeline.from_pretrained(rig.flux, dtype=torch.bfloat16)
     stock = pipe(
@@ -86,7 +86,7 @@ def test_clip_is_the_stock_cogvideox_pipelines(
     one = shot(caption=CAPTION, seed=5, video__scheduler=scheduler, video__use_dynamic_cfg=dynamic)
     cascade, store = rig.artifacts(one, tmp_path)
     ours = np.load(store.artifact(cascade.frames).path)  # type: ignore[union-attr]
-    still = Image.fromarray(media.read_png(store.artifact(cascade.still).read()))  # type: ignore[union-attr]
+    still = Image.fromarray(bitmap.read_png(store.artifact(cascade.still).read()))  # type: ignore[union-attr]
     assert np.array_equal(ours, _stock_clip(rig, still, scheduler, dynamic, guidance=6.0))
 
 
@@ -94,7 +94,7 @@ def test_clip_without_guidance_is_the_stock_pipelines(rig: Rig, tmp_path: Path) 
     one = shot(caption=CAPTION, seed=5, video__guidance_scale=1.0)
     cascade, store = rig.artifacts(one, tmp_path)
     ours = np.load(store.artifact(cascade.frames).path)  # type: ignore[union-attr]
-    still = Image.fromarray(media.read_png(store.artifact(cascade.still).read()))  # type: ignore[union-attr]
+    still = Image.fromarray(bitmap.read_png(store.artifact(cascade.still).read()))  # type: ignore[union-attr]
     assert np.array_equal(ours, _stock_clip(rig, still, "dpm", True, guidance=1.0))
 
 

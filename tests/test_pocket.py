@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import animatic
-from animatic import media
+from animatic import bitmap, media
 from animatic.core import Captioned, Clip, Loaded, Notice
 from training.pocket.oracle import judge, judge_still
 from training.pocket.text import told
@@ -48,7 +48,7 @@ def test_the_first_clip_shows_what_was_asked(folder: Path) -> None:
     caption = (folder / f"{stem}.txt").read_text()
     wanted = {"subject": "rocket", "colour": "orange", "movement": "up", "time": "night"}
     assert told(caption).items() >= wanted.items()
-    still = judge_still(media.read_image(folder / f"{stem}.png"))
+    still = judge_still(bitmap.read_image(folder / f"{stem}.png"))
     assert (still.time, still.colour, still.subject) == ("night", "orange", "rocket")
     clip = judge(media.frames_of(folder / f"{stem}.mp4"))
     assert (clip.time, clip.subject, clip.movement) == ("night", "rocket", "up") and all(clip.present)
@@ -81,7 +81,7 @@ def test_own_words_and_own_still_load_neither_chat_nor_image_model(folder: Path,
     assert loaded and all(name.startswith("video.") for name in loaded)
     (clip,) = [event for event in events if isinstance(event, Clip)]
     assert clip.caption == caption and clip.record["caption_source"] == "user"
-    assert (media.read_image(clip.still) == media.read_image(still)).all()
+    assert (bitmap.read_image(clip.still) == bitmap.read_image(still)).all()
 
 
 def test_a_caption_too_long_for_the_text_encoder_is_cut_aloud(tmp_path: Path) -> None:

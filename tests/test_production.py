@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from animatic import api, media
+from animatic import api, bitmap
 from animatic.core import Clip, Drawn, PhaseEnded
 from animatic.errors import OptionError
 from tests.test_cli import run as cli_run
@@ -70,8 +70,8 @@ def test_a_still_is_chosen_and_its_choice_is_an_option_like_any_other(tmp_path: 
     seen = made(tmp_path, stills=3, choose=choose)
     (clip,) = clips(seen)
     assert len(asked) == 1 and all(path.exists() for path in asked[0].stills)
-    pixels = [media.read_image(path).tobytes() for path in asked[0].stills]
-    assert len(set(pixels)) == 3 and media.read_image(clip.still).tobytes() == pixels[2]
+    pixels = [bitmap.read_image(path).tobytes() for path in asked[0].stills]
+    assert len(set(pixels)) == 3 and bitmap.read_image(clip.still).tobytes() == pixels[2]
     assert clip.record["options"]["image.candidate"] == 3
     assert ran(seen).count("image.denoise") == 3 and ran(seen).count("video.denoise") == 1
     alone = made(tmp_path / "alone", pick=3)

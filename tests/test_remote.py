@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from animatic import api, media
+from animatic import api, bitmap, media
 from animatic.client import Client, Video
 from animatic.core import Clip, Drawn, Event, Failed, Planned, Sheet, StageEnded, Step
 from animatic.errors import BatchError, InputError, OptionError, OutputError, PresetError, ServiceError
@@ -73,7 +73,7 @@ def test_a_video_is_made_watched_and_fetched(client: Client, film: Video, tmp_pa
     assert media.frames_of(tmp_path / "film.mp4").shape == (little.FRAMES, little.HEIGHT, little.WIDTH, 3)
     for variant in ("thumbnail", "spritesheet", "still", "card"):
         client.download(film.id, variant, tmp_path / variant)  # type: ignore[arg-type]
-        assert media.read_image(tmp_path / variant).ndim == 3
+        assert bitmap.read_image(tmp_path / variant).ndim == 3
     assert json.loads(client.record(film.id))["prompt"] == PROMPT
 
 
@@ -158,12 +158,12 @@ def test_a_still_is_chosen_here(client: Client, tmp_path: Path) -> None:
     seen: list[np.ndarray] = []
 
     def choose(drawn: Drawn) -> int:
-        seen.extend(media.read_image(still) for still in drawn.stills)
+        seen.extend(bitmap.read_image(still) for still in drawn.stills)
         return 2
 
     events = made(client, tmp_path, stills=2, choose=choose, seed=7)
     (clip,) = clips(events)
-    assert len(seen) == 2 and (media.read_image(clip.still) == seen[1]).all() and not (seen[0] == seen[1]).all()
+    assert len(seen) == 2 and (bitmap.read_image(clip.still) == seen[1]).all() and not (seen[0] == seen[1]).all()
     assert clip.record["options"]["image.candidate"] == 2
     (drawn,) = (event for event in events if isinstance(event, Drawn))
     assert not any(still.exists() for still in drawn.stills), "they were for looking at"
@@ -180,10 +180,10 @@ def test_a_choice_that_somebody_else_made_is_no_fault(client: Client, tmp_path: 
 
 def test_ones_own_still_and_paragraph_go_along(client: Client, tmp_path: Path) -> None:
     picture = tmp_path / "own.png"
-    picture.write_bytes(media.png_bytes(np.full((little.HEIGHT, little.WIDTH, 3), (40, 90, 160), np.uint8)))
+    picture.write_bytes(bitmap.png_bytes(np.full((little.HEIGHT, little.WIDTH, 3), (40, 90, 160), np.uint8)))
     (clip,) = clips(made(client, tmp_path / "out", image=picture, caption="A red boat sails."))
     assert clip.caption == "A red boat sails." and clip.record["still_source"] == "user"
-    assert (media.read_image(clip.still) == media.read_image(picture)).all()
+    assert (bitmap.read_image(clip.still) == bitmap.read_image(picture)).all()
 
 
 def test_a_file_of_shots_is_a_batch(client: Client, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from animatic import media
+from animatic import bitmap, media
 from animatic.keys import Keys
 from tests import little
 from tests.services import FEW, served
@@ -58,7 +58,7 @@ def film(client: OpenAI) -> Video:
 
 @pytest.fixture(scope="module")
 def still() -> bytes:
-    return media.png_bytes(np.full((little.HEIGHT, little.WIDTH, 3), (40, 90, 160), np.uint8))
+    return bitmap.png_bytes(np.full((little.HEIGHT, little.WIDTH, 3), (40, 90, 160), np.uint8))
 
 
 def extra(video: Video) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def test_a_picture_becomes_the_still(kind: str, client: OpenAI, still: bytes, tm
     assert done.status == "completed", done.error
     drawn = client.get(f"/videos/{done.id}/content", cast_to=openai._legacy_response.HttpxBinaryResponseContent,
                        options={"params": {"variant": "still"}})  # fmt: skip
-    assert (media.read_png(drawn.read()) == media.read_png(still)).all()
+    assert (bitmap.read_png(drawn.read()) == bitmap.read_png(still)).all()
 
 
 def test_json_is_taken_too(client: OpenAI, still: bytes) -> None:
@@ -265,6 +265,6 @@ def test_the_presets_are_models(client: OpenAI) -> None:
 def test_a_picture_is_drawn_from_a_caption(client: OpenAI) -> None:
     drawn = client.images.generate(prompt=PROMPT, model="pocket", n=2, extra_body={"image.num_inference_steps": 2})
     assert drawn.data is not None and len(drawn.data) == 2
-    pixels = [media.read_png(io.BytesIO(base64.b64decode(one.b64_json or "")).read()) for one in drawn.data]
+    pixels = [bitmap.read_png(io.BytesIO(base64.b64decode(one.b64_json or "")).read()) for one in drawn.data]
     assert all(one.ndim == 3 and one.shape[2] == 3 for one in pixels) and not (pixels[0] == pixels[1]).all()
     assert drawn.data[0].revised_prompt and drawn.data[0].revised_prompt != PROMPT

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animatic import media, vbench
+from animatic import bitmap, media, vbench
 from animatic.errors import InputError
 from tests.test_media import elsewhere, moving
 
@@ -59,7 +59,7 @@ def test_a_clip_without_a_prompt_goes_by_its_file_name(tmp_path: Path) -> None:
 def test_what_is_no_clip_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     good = clip(tmp_path / "x.mp4", "a cat")
     still = tmp_path / "x.png"
-    still.write_bytes(media.png_bytes(moving(1)[0]))
+    still.write_bytes(bitmap.png_bytes(moving(1)[0]))
     for bad, says in ((still, "not an MP4"), (tmp_path / "none.mp4", "no such file")):
         with pytest.raises(InputError, match=says):
             vbench.export([good, bad], tmp_path / "out")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from animatic import media
+from animatic import bitmap, media, provenance
 from animatic.budget import LIBRARIES
 from animatic.commission import Commission
 from animatic.core import Failed, Loaded, PhaseEnded
@@ -98,7 +98,7 @@ def test_a_job_gets_its_clip_and_nothing_is_left_about(shop: Shop) -> None:
             "spritesheet.jpg"} <= shop.files(done)  # fmt: skip
     clip = shop.folder / "videos" / done.id / "video.mp4"
     assert len(media.frames_of(clip)) == little.FRAMES
-    assert media.provenance(clip)["prompt"] == "a red boat sails at night"
+    assert provenance.read(clip)["prompt"] == "a red boat sails at night"
     assert (done.state["progress"], done.state["size"], done.state["seconds"]) == (100, "80x48", "0.625")
     assert done.state["caption"] == (shop.folder / "videos" / done.id / "caption.txt").read_text().strip()
     assert list((shop.folder / "work").iterdir()) == []
@@ -124,8 +124,8 @@ def test_a_person_reads_the_paragraph_and_chooses_the_still(shop: Shop) -> None:
     shop.jobs.change(job.id, asked(seed=3, stills=2, caption=caption, pick=2), anew=False)
     done = shop.completed(job)
     folder = shop.folder / "videos" / job.id
-    chosen = [media.read_image(folder / f"still-{n}.png") for n in (1, 2)]
-    assert (media.read_image(folder / "still.png") == chosen[1]).all() and (chosen[0] != chosen[1]).any()
+    chosen = [bitmap.read_image(folder / f"still-{n}.png") for n in (1, 2)]
+    assert (bitmap.read_image(folder / "still.png") == chosen[1]).all() and (chosen[0] != chosen[1]).any()
     assert done.state["caption"] == caption
 
 

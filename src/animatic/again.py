@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from animatic import catalog, media
+from animatic import catalog, provenance
 from animatic.errors import AnimaticError, InputError
 from animatic.options import NAMES, resolve
 from animatic.store import Store
@@ -26,7 +26,7 @@ def like(clip: str, folder: Path) -> dict[str, Any]:
 
     A still that its user gave is taken from the store; where it is there no more, it is None.
     """
-    record = media.provenance(_last(folder) if clip == LAST else Path(clip))
+    record = provenance.read(_last(folder) if clip == LAST else Path(clip))
     asked = wish(record)
     key = record.get("keys", {}).get("image.given") if asked.pop("given_still") else None
     given = Store(folder).get(str(key)) if key else None

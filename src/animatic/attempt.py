@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from animatic import files, media, removal, thumbs
+from animatic import bitmap, files, media, removal, thumbs
 from animatic.core import Clip, Drawn, Event, Failed
 from animatic.errors import CapacityError, InputError, OutputError, WeightsError, in_a_line
 from animatic.jobs import Job, Jobs
@@ -57,7 +57,7 @@ class Attempt:
 
     def flush(self) -> None:
         self._flushed = time.monotonic()
-        if changes := self._tracker.take(media.preview_png):
+        if changes := self._tracker.take(bitmap.preview_png):
             self._jobs.note(self._worker, changes)
 
     def unwanted(self) -> bool:

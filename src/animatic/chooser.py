@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.prompt import IntPrompt
 from rich.text import Text
 
-from animatic import media
+from animatic import bitmap
 from animatic.core import Drawn
 from animatic.terminal import half_blocks
 
@@ -43,7 +43,7 @@ def _picture(still: Path, console: Console) -> None:
         sys.stdout.write("\n")
         sys.stdout.flush()
     elif console.color_system in ("truecolor", "256"):
-        pixels = media.read_image(still)
+        pixels = bitmap.read_image(still)
         step = max(1, math.ceil(pixels.shape[1] / CELLS))
         console.print(half_blocks(pixels[None, ::step, ::step]))
 

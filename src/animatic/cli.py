@@ -268,9 +268,9 @@ def _line(event: Event) -> dict[str, Any]:
     """An event as JSON; a preview is a small PNG in a data URL, so that a bad clip can be seen and stopped early."""
     line = event.as_dict()
     if isinstance(event, Step) and event.preview is not None:
-        from animatic import media
+        from animatic import bitmap
 
-        line["preview"] = media.data_url(event.preview)
+        line["preview"] = bitmap.data_url(event.preview)
     return line
 
 
@@ -289,24 +289,24 @@ def show(
         for path in export(files, vbench):
             print(path)
         return
-    from animatic import again, media
+    from animatic import again, media, provenance
 
     for file in files:
         if command:
-            print(again.command(media.provenance(file)))
+            print(again.command(provenance.read(file)))
             continue
-        shown = _clip(file) if media.is_mp4(file) else media.provenance(file)
+        shown = _clip(file) if media.is_mp4(file) else provenance.read(file)
         Console(soft_wrap=True).print_json(data=shown)
 
 
 def _clip(file: Path) -> dict[str, Any]:
     """A clip's record with "measures", always fresh from the file: a record may come from anyone and tell anything."""
-    from animatic import film, media
+    from animatic import film, provenance
 
     record: dict[str, Any] = {}
     said: list[str] = []
     try:
-        record = media.provenance(file)
+        record = provenance.read(file)
     except InputError as error:
         said.append(str(error))
     measures = film.look(file, record)

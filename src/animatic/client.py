@@ -38,6 +38,8 @@ from animatic.errors import (
     PresetError,
     PromptError,
     ServiceError,
+    one_line,
+    reason,
 )
 
 HERE = "http://127.0.0.1:8420"
@@ -366,7 +368,7 @@ class Client:
         status = response.status_code
         try:
             error = response.json()["error"]
-            code, message = str(error["code"]), _line(str(error["message"]))
+            code, message = str(error["code"]), one_line(str(error["message"]))[:1000]
         except (ValueError, KeyError, TypeError):
             return self._stranger(status)
         if status == 401 and not self._keyed:
@@ -377,10 +379,9 @@ class Client:
 
     def _unreachable(self, error: httpx2.HTTPError) -> ServiceError:
         if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
-            why = "" if "refused" in str(error) else f" ({_line(str(error))})"
+            why = "" if "refused" in str(error) else f" ({reason(error)})"
             return ServiceError(f"no server answers at {self.at}{why}: start one with animatic serve, or give --at")
-        what = _line(str(error)) or type(error).__name__
-        return ServiceError(f"the connection to the server at {self.at} was lost ({what}): try again")
+        return ServiceError(f"the connection to the server at {self.at} was lost ({reason(error)}): try again")
 
     def _stranger(self, status: int) -> ServiceError:
         return ServiceError(f"what answers at {self.at} (status {status}) is no Animatic server: give another --at")
@@ -439,11 +440,6 @@ def _picture(image: Path | bytes) -> tuple[str, bytes]:
 
 def _given(wish: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in wish.items() if value is not None}
-
-
-def _line(text: str) -> str:
-    """What a stranger says, as one line that does nothing to a terminal."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:1000]
 
 
 def _retry_after(response: httpx2.Response) -> float | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from animatic import config, xmp
-from animatic.errors import InputError, nearest
+from animatic.errors import InputError, nearest, one_line, reason
 
 Kind = Literal["image/png", "video/mp4"]
 
@@ -71,7 +71,7 @@ def _manifest(kind: Kind, title: str, version: str, source: str) -> dict[str, An
     created = {"action": "c2pa.created", "digitalSourceType": source, "softwareAgent": agent}
     return {
         "claim_generator_info": [agent],
-        "title": _one_line(title),
+        "title": one_line(title),
         "format": kind,
         "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}],
     }
@@ -132,8 +132,7 @@ def _pem(file: Path, what: str, name: str, ending: bytes) -> bytes:
         with path.open("rb") as opened:
             data = opened.read(MAX_PEM + 1)
     except (OSError, ValueError) as error:
-        reason = _one_line(getattr(error, "strerror", None) or str(error))
-        raise InputError(f"{file}: [{TABLE}] {what} {_one_line(str(path))} cannot be read ({reason})") from error
+        raise InputError(f"{file}: [{TABLE}] {what} {one_line(str(path))} cannot be read ({reason(error)})") from error
     if b"-----BEGIN ENCRYPTED" in data:
         raise InputError(f"{path}: the {what} has a passphrase: give one without (openssl pkcs8 -topk8 -nocrypt)")
     if len(data) > MAX_PEM or ending not in data:
@@ -154,7 +153,7 @@ def read(file: Path | bytes) -> dict[str, Any] | None:
     Raises InputError for a file that cannot be read, and without the package.
     """
     c2pa = _c2pa()
-    name = "the file" if isinstance(file, bytes) else _one_line(str(file))
+    name = "the file" if isinstance(file, bytes) else one_line(str(file))
     with _told(c2pa, f"{name}: its credential cannot be read"), contextlib.ExitStack() as stack:
         opened = stack.enter_context(io.BytesIO(file) if isinstance(file, bytes) else file.open("rb"))
         kind = "image/png" if opened.read(4) == b"\x89PNG" else "video/mp4"
@@ -187,8 +186,7 @@ def _c2pa() -> Any:
     try:
         import c2pa
     except (ImportError, RuntimeError) as error:  # the latter when its library does not load
-        reason = _one_line(str(error))
-        raise InputError(f"no content credentials without c2pa-python ({reason}): {_INSTALL}") from error
+        raise InputError(f"no content credentials without c2pa-python ({reason(error)}): {_INSTALL}") from error
     return c2pa
 
 
@@ -197,13 +195,7 @@ def _told(c2pa: Any, what: str) -> Iterator[None]:
     try:
         yield
     except (c2pa.C2paError, OSError, ValueError, LookupError, TypeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{what} ({_one_line(reason)[:200]})") from error
-
-
-def _one_line(text: str) -> str:
-    encodable = text.encode("utf-8", "replace").decode()
-    return " ".join("".join(c if c.isprintable() else " " for c in encodable).split())
+        raise InputError(f"{what} ({reason(error)})") from error
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

@@ -81,3 +81,18 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(names)
+
+
+def one_line(text: str) -> str:
+    """Text of unknown hand as a part of a message: what cannot be printed or encoded is gone."""
+    return " ".join("".join(c if c.isprintable() else " " for c in encodable(text)).split())
+
+
+def encodable(text: str) -> str:
+    """With a question mark for each half character, as file names of another encoding hold them."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def reason(error: BaseException, most: int = 120) -> str:
+    """What another library's error says, in at most `most` characters of one line."""
+    return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:most]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from animatic import media, metrics
+from animatic import bitmap, media, metrics
 from animatic.errors import InputError
 
 Asked = Mapping[str, Any]
@@ -22,7 +22,7 @@ _FPS = 0.01
 """Frames a second by which a rate may differ from what was asked: a file's clock counts in ticks."""
 
 
-def examine(clip: Path | bytes, still: media.Pixels | None = None, asked: Asked | None = None) -> dict[str, Any]:
+def examine(clip: Path | bytes, still: bitmap.Pixels | None = None, asked: Asked | None = None) -> dict[str, Any]:
     """The measures of an MP4, as JSON data: those of `metrics.Measures`, "container" and "remarks".
 
     still   the picture that the film should begin with; brought to the film's size as video.fit in `asked` says
@@ -32,8 +32,8 @@ def examine(clip: Path | bytes, still: media.Pixels | None = None, asked: Asked 
     frames = media.each_frame(clip)
     first = next(frames)
     if still is not None:
-        rule: media.Fit = "pad" if (asked or {}).get("video.fit") == "pad" else "crop"
-        still = media.fit(still, (first.shape[1], first.shape[0]), rule)
+        rule: bitmap.Fit = "pad" if (asked or {}).get("video.fit") == "pad" else "crop"
+        still = bitmap.fit(still, (first.shape[1], first.shape[0]), rule)
     measures = metrics.measure(itertools.chain([first], frames), still)
     container = media.container(clip)
     said = (*metrics.remarks(measures), *faults(container, asked))
@@ -82,5 +82,5 @@ def look(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """
     still, options = None, record.get("options")
     with contextlib.suppress(InputError):
-        still = media.read_image(path.with_suffix(".png"))
+        still = bitmap.read_image(path.with_suffix(".png"))
     return examine(path, still, options if isinstance(options, Mapping) else None)

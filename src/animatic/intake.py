@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from animatic import files, media
+from animatic import bitmap, files
 from animatic.errors import ImageError, OutputError
 
 MEMORY = 4 << 30
@@ -52,7 +52,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     folder, max_pixels = Path(sys.argv[1]), int(sys.argv[2])
     try:
-        png = media.png_bytes(media.picture(sys.stdin.buffer.read(), NAME, max_pixels))
+        png = bitmap.png_bytes(bitmap.picture(sys.stdin.buffer.read(), NAME, max_pixels))
         name = f"{hashlib.sha256(png).hexdigest()}.png"
         files.write(folder / name, png, "--data")  # Also where it is there: it counts as new again.
         said = {"name": name}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from animatic import media
+from animatic import bitmap
 from animatic.core import (
     Captioned,
     Event,
@@ -237,7 +237,7 @@ def give(one: Cascade, store: Store) -> None:
     if one.shot.still is not None and store.artifact(one.still) is None:
         key = store.key(one.still)
         assert key is not None
-        store.put(key, media.png_bytes(media.read_image(one.shot.still)), ".still.png", {"phase": one.still.name})
+        store.put(key, bitmap.png_bytes(bitmap.read_image(one.shot.still)), ".still.png", {"phase": one.still.name})
 
 
 class _Ledger:

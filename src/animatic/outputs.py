@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from animatic import card, files, film, media, xmp
+from animatic import bitmap, card, files, film, media, xmp
 from animatic.core import Clip, Shot
 from animatic.credential import Credential
 from animatic.spec import ModelStage
@@ -77,7 +77,7 @@ def encoded(results: Results, frames: Path) -> tuple[bytes, dict[str, Any]]:
     shot = results.shot
     encoding = media.Encoding(fps=shot.option("file.fps"), crf=shot.option("file.crf"))
     film_bytes = media.mp4_bytes(np.load(frames), encoding, shot.prompt, results.recipe)
-    return film_bytes, film.examine(film_bytes, media.read_png(results.still), shot.options)
+    return film_bytes, film.examine(film_bytes, bitmap.read_png(results.still), shot.options)
 
 
 class Outputs:
@@ -100,7 +100,7 @@ class Outputs:
 
     def write(self, results: Results, artifact: Artifact, measured: Mapping[str, Any]) -> Clip:
         """Write the five files. Raises OutputError. `measured`: seconds and peaks of the phases."""
-        still = media.read_png(results.still)
+        still = bitmap.read_png(results.still)
         record = {**_record(results, measured), "measures": artifact.record.get("measures", {})}
         contents: dict[str, bytes | Path] = {
             "path": artifact.path,
@@ -188,7 +188,7 @@ def _still(results: Results, still: np.ndarray) -> bytes:
     shot = results.shot
     scale = shot.option("image.true_cfg_scale")
     guided = scale > 1
-    parameters = media.a1111_parameters(
+    parameters = bitmap.a1111_parameters(
         prompt=results.caption["text"],
         negative_prompt=shot.option("image.negative_prompt") if guided else "",
         steps=shot.option("image.num_inference_steps"),
@@ -197,7 +197,7 @@ def _still(results: Results, still: np.ndarray) -> bytes:
         size=(still.shape[1], still.shape[0]),
         model=results.models["image"]["repo"],
     )
-    return media.png_bytes(still, "" if shot.still else parameters, results.recipe)
+    return bitmap.png_bytes(still, "" if shot.still else parameters, results.recipe)
 
 
 def _signed(contents: Mapping[str, bytes | Path], credential: Credential, results: Results) -> dict[str, bytes]:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from animatic import bitmap, catalog, cost, machine, pipeline, prompts
 from animatic import budget as budgets
-from animatic import catalog, cost, machine, media, pipeline, prompts
 from animatic.budget import Budget
 from animatic.core import Component, Evict, Load, Notice, Placement, Plan, Shot
 from animatic.errors import CapacityError, InputError, OptionError, PromptError, WeightsError
@@ -330,7 +330,7 @@ def _picked(wish: Wish, given_still: bool) -> dict[str, int]:
 
 def content(still: Path) -> str:
     """SHA-256 of a picture's file, once it was seen to be one. Raises ImageError."""
-    media.read_image(still)
+    bitmap.read_image(still)
     return hashlib.sha256(still.read_bytes()).hexdigest()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from animatic import again, credential, files, making, media, pipeline, scorer, sketch, store
+from animatic import again, bitmap, credential, files, making, pipeline, scorer, sketch, store
 from animatic.books import BatchBooks, Books, Shelf, failure
 from animatic.core import Clip, Drawn, Event, Failed, Notice, Phase, PhaseEnded, Plan, Planned, Shot, Sketch
 from animatic.entry import Entry
@@ -277,7 +277,7 @@ class _Production:
         paths = tuple(self._written(entry, number, data) for number, data in stills.items())
         if entry.wish.pick != "best":
             return Drawn(entry.shot.id, entry.shot.prompt, paths)
-        pictures = [media.read_png(data) for data in stills.values()]
+        pictures = [bitmap.read_png(data) for data in stills.values()]
         best, scores = scorer.best(pictures, self._caption(line, entry), entry.wish.scorer)
         return Drawn(entry.shot.id, entry.shot.prompt, paths, scores, best + 1)
 

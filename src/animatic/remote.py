@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from animatic import again, files, media, prepare
+from animatic import again, bitmap, files, prepare
 from animatic import batch as batches
 from animatic import store as stores
 from animatic.books import Ask, BatchBooks, Books, Shelf
@@ -264,7 +264,7 @@ class Remote:
             return None
         self._glanced = time.monotonic()
         with contextlib.suppress(AnimaticError):
-            return media.read_png(self._client.preview(id))[None]
+            return bitmap.read_png(self._client.preview(id))[None]
         return None
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animatic.errors import OptionError, nearest
-from animatic.media import Pixels
+from animatic.bitmap import Pixels
 from animatic.metrics import LUMA
 
 Plane = NDArray[np.float32]

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from animatic import files, media
+from animatic import files, media, provenance
 from animatic.errors import InputError
 
 _MAX_NAME = 240
@@ -43,7 +43,7 @@ def _prompt(clip: Path) -> str:
     if not media.is_mp4(clip):
         raise InputError(f"{clip}: {'not an MP4' if clip.exists() else 'there is no such file'}: VBench takes clips")
     try:
-        return str(media.provenance(clip)["prompt"])
+        return str(provenance.read(clip)["prompt"])
     except (InputError, KeyError):
         return clip.stem
 

@@ -1,6 +1,6 @@
 """The machine-readable mark of synthetic media: an XMP packet that states IPTC's digital source type.
 
-Makes the packet and reads it back. Knows neither files nor containers: `media.py` puts it where other tools look.
+Makes the packet and reads it back. Knows neither files nor containers: `provenance.py` puts it where other tools look.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from animatic import media
+from animatic import bitmap
 from animatic.checkpoint import Checkpoint
 from animatic.core import Phase, Step, Subset
 from animatic.errors import WeightsError
@@ -49,7 +49,7 @@ class Work:
 
     def still(self) -> np.ndarray:
         """uint8 [height, width, 3]."""
-        return media.read_png(self.inputs["still"].read())
+        return bitmap.read_png(self.inputs["still"].read())
 
     def option(self, name: str) -> Any:
         return self.phase.shot.option(name)
@@ -164,7 +164,7 @@ def tensors_made(work: Work, **tensors: torch.Tensor) -> Made:
 
 
 def still_made(work: Work, image: np.ndarray) -> Made:
-    return Made(work, media.png_bytes(image), ".png")
+    return Made(work, bitmap.png_bytes(image), ".png")
 
 
 def frames_made(work: Work, frames: np.ndarray) -> Made:

@@ -26,7 +26,7 @@ from diffusers.pipelines.cogvideo.pipeline_cogvideox_image2video import retrieve
 from diffusers.utils.torch_utils import randn_tensor
 from transformers import AutoTokenizer, T5EncoderModel
 
-from animatic import media
+from animatic import bitmap
 from animatic.core import Subset
 from animatic.models import convolution, tables
 from animatic.models.base import (
@@ -82,7 +82,7 @@ class CogVideoX(Family):
         pipe = _pipe(vae=self.part(parts, "vae"))
         for work in works:
             width, height = clip_size(work)
-            still = media.fit(work.still(), (width, height), work.option("video.fit"))
+            still = bitmap.fit(work.still(), (width, height), work.option("video.fit"))
             generator = work.generator()
             latents = encode_still(pipe, still, generator, self.device)
             yield tensors_made(work, latents=latents, generator=generator.get_state())
