@@ -41,7 +41,9 @@ from transformers import (
 )
 
 from animatic import catalog
-from animatic.cost import CLIP_TOKENS, Cost, Size, cost, generate, size
+from animatic.cost import Cost, Size, cost, size
+from animatic.cost.chat import generate
+from animatic.cost.texts import CLIP_TOKENS
 from animatic.errors import PresetError, WeightsError
 from animatic.live import LiveBytes
 from animatic.models import cogvideox, flux

@@ -29,7 +29,7 @@ SHAPES = 12
 class Sample:
     """One measured phase of one shot: its cost in closed form, and what it took.
 
-    flops, passes  of the cost (see cost.py); seconds; workspace: bytes at its peak beside its components
+    flops, passes  of the cost (see `cost`); seconds; workspace: bytes at its peak beside its components
     """
 
     flops: float
