@@ -27,7 +27,7 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from animatic import api, media, metrics
-from animatic.core import Clip
+from animatic.events import Clip
 from bench import report
 from bench.pocket_quality import Asked, asked
 from training.pocket import train_direct, world

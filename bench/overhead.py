@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from animatic import api
-from animatic.core import Event
 from animatic.device import Device
+from animatic.events import Event
 from animatic.outputs import Outputs
 from animatic.prepare import Prepared, Wish, prepare, ready
 from animatic.residency import Residency

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from animatic import api, bitmap, media
-from animatic.core import Clip
+from animatic.events import Clip
 from animatic.metrics import psnr
 from bench import report
 from training.pocket import world

@@ -23,10 +23,10 @@ from rich.table import Table
 
 from animatic import making
 from animatic.budget import Budget
-from animatic.core import Event
 from animatic.device import Accounted
 from animatic.engine import LocalEngine
 from animatic.estimate import Estimator
+from animatic.events import Event
 from animatic.history import History
 from animatic.outputs import Outputs
 from animatic.prepare import Prepared, Wish, prepare, ready

@@ -10,10 +10,11 @@ from typing import Any
 from animatic import making, pipeline
 from animatic.arena import Arenas
 from animatic.budget import Budget
-from animatic.core import Event, Failed, Shot
+from animatic.core import Shot
 from animatic.device import Accounted, Cpu, Device
 from animatic.engine import LocalEngine
 from animatic.estimate import Estimator, Rates
+from animatic.events import Event, Failed
 from animatic.history import History
 from animatic.options import resolve
 from animatic.outputs import Outputs

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from animatic import again, api, bitmap, cli
-from animatic.core import Clip, PhaseEnded
 from animatic.errors import InputError
+from animatic.events import Clip, PhaseEnded
 from animatic.store import Store
 from tests import little
 

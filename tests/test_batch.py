@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animatic import api, batch
-from animatic.core import Clip, Failed, Notice, PhaseEnded, Shot
-from animatic.core import Sheet as SheetWritten
+from animatic.core import Shot
 from animatic.errors import BatchError, InputError, OptionError
+from animatic.events import Clip, Failed, Notice, PhaseEnded
+from animatic.events import Sheet as SheetWritten
 from animatic.models.flux import Flux
 from animatic.prepare import Wish
 

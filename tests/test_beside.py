@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from animatic import pipeline
-from animatic.core import Load, Phase, PhaseEnded, Shot
+from animatic.core import Load, Phase, Shot
 from animatic.errors import CapacityError, PresetError
+from animatic.events import PhaseEnded
 from animatic.spec import Models
 from tests.cascades import Rig, shot, tiny_rig
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from animatic import bitmap, chooser
-from animatic.core import Drawn
+from animatic.events import Drawn
 
 
 @pytest.fixture

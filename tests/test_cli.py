@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from animatic import bitmap, cli, media
-from animatic.core import Clip, Event, Notice, Step
+from animatic.events import Clip, Event, Notice, Step
 from tests.test_media import elsewhere
 
 

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from animatic import client as clients
 from animatic.client import Client, Fault, Video
-from animatic.core import Notice, Step
 from animatic.errors import (
     AnimaticError,
     CapacityError,
@@ -34,6 +33,7 @@ from animatic.errors import (
     PromptError,
     ServiceError,
 )
+from animatic.events import Notice, Step
 
 VIDEO = {"id": "video_1", "object": "video", "model": "pocket", "status": "queued", "progress": 0, "created_at": 1,
          "seconds": "2.125", "size": "144x96", "prompt": "a red boat", "later": [1]}  # fmt: skip

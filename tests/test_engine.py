@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from animatic.core import Clip, Evicted, Loaded, PhaseBegun, PhaseEnded, Planned, StageBegun, StageEnded, Step
 from animatic.errors import WeightsError
+from animatic.events import Clip, Evicted, Loaded, PhaseBegun, PhaseEnded, Planned, StageBegun, StageEnded, Step
 from tests.cascades import Rig, shot, tiny_rig
 
 CAPTION = "A red boat sails over the sea to the right while the camera stays still."

@@ -16,7 +16,7 @@ PACKAGE = Path(animatic.__file__).parent
 
 FLOORS = (
     ("blocks", "core", "errors", "holds", "live", "lockstep", "prose", "thumbs", "turns", "xmp"),
-    ("provenance",),
+    ("events", "provenance"),
     ("bitmap",),
     (
         "answer", "canvas", "card", "config", "files", "geometry", "labels", "machine", "media", "metrics", "progress",

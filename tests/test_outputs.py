@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from animatic import bitmap, film, media, outputs, provenance
-from animatic.core import Clip, Shot, Value
+from animatic.core import Shot, Value
 from animatic.errors import OutputError
+from animatic.events import Clip
 from animatic.options import resolve
 from animatic.outputs import Outputs, Results, encoded
 from animatic.store import Artifact, Store

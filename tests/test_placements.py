@@ -14,9 +14,10 @@ import torch
 
 from animatic import machine, pipeline
 from animatic.arena import Arenas
-from animatic.core import Action, Evict, Load, Notice, Phase, PhaseEnded, Placement, Plan, Run, Shot, Step
+from animatic.core import Action, Evict, Load, Phase, Placement, Plan, Run, Shot
 from animatic.engine import LocalEngine
 from animatic.errors import CapacityError
+from animatic.events import Notice, PhaseEnded, Step
 from animatic.history import History
 from animatic.plan import smallest
 from tests.cascades import Rig, shot, tiny_rig

@@ -12,7 +12,7 @@ import pytest
 
 import animatic
 from animatic import bitmap, media
-from animatic.core import Captioned, Clip, Loaded, Notice
+from animatic.events import Captioned, Clip, Loaded, Notice
 from training.pocket.oracle import judge, judge_still
 from training.pocket.text import told
 

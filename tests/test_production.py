@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from animatic import api, bitmap
-from animatic.core import Clip, Drawn, PhaseEnded
 from animatic.errors import OptionError
+from animatic.events import Clip, Drawn, PhaseEnded
 from tests.test_cli import run as cli_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("little")]

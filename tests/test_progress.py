@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animatic.core import Forecast, Phase, PhaseEnded, Plan, Run, Shot, Span, Step
+from animatic.core import Forecast, Phase, Plan, Run, Shot, Span
+from animatic.events import PhaseEnded, Step
 from animatic.progress import Remaining
 
 

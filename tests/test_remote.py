@@ -17,8 +17,8 @@ import pytest
 
 from animatic import api, bitmap, media
 from animatic.client import Client, Video
-from animatic.core import Clip, Drawn, Event, Failed, Planned, Sheet, StageEnded, Step
 from animatic.errors import BatchError, InputError, OptionError, OutputError, PresetError, ServiceError
+from animatic.events import Clip, Drawn, Event, Failed, Planned, Sheet, StageEnded, Step
 from animatic.remote import Remote
 from tests import little
 from tests.services import FEW, Served, served

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from animatic import checkpoint, inventory, making
-from animatic.core import Clip, Event, Failed, PhaseBegun, PhaseEnded, Shot, Step
+from animatic.core import Shot
 from animatic.errors import OutputError
+from animatic.events import Clip, Event, Failed, PhaseBegun, PhaseEnded, Step
 from animatic.models.flux import Flux
 from animatic.outputs import Outputs
 from animatic.store import Store

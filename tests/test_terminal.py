@@ -11,18 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from animatic.core import (
-    Captioned,
-    Clip,
-    Failed,
-    Notice,
-    PhaseBegun,
-    Planned,
-    Sheet,
-    StageBegun,
-    StageEnded,
-    Step,
-)
+from animatic.events import Captioned, Clip, Failed, Notice, PhaseBegun, Planned, Sheet, StageBegun, StageEnded, Step
 from animatic.terminal import Line, Picture, clock, half_blocks, watch
 
 STEPS = {"image.denoise": 4, "video.denoise": 10}

@@ -11,23 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animatic.commission import Commission
-from animatic.core import (
-    Captioned,
-    Drawn,
-    Event,
-    Forecast,
-    Notice,
-    Phase,
-    PhaseBegun,
-    PhaseEnded,
-    Plan,
-    Planned,
-    Run,
-    Shot,
-    Span,
-    StageBegun,
-    Step,
-)
+from animatic.core import Forecast, Phase, Plan, Run, Shot, Span
+from animatic.events import Captioned, Drawn, Event, Notice, PhaseBegun, PhaseEnded, Planned, StageBegun, Step
 from animatic.jobs import Job
 from animatic.tracker import Tracker
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from animatic import pipeline
-from animatic.core import Event, Loaded, Phase, Shot, Step
+from animatic.core import Phase, Shot
 from animatic.device import Accounted
 from animatic.engine import LocalEngine
 from animatic.estimate import Estimator
+from animatic.events import Event, Loaded, Step
 from animatic.history import History
 from animatic.store import Store
 from tests.cascades import Rig, shot, tiny_rig

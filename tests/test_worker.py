@@ -15,8 +15,8 @@ import pytest
 from animatic import bitmap, media, provenance
 from animatic.budget import LIBRARIES
 from animatic.commission import Commission
-from animatic.core import Failed, Loaded, PhaseEnded
 from animatic.errors import OutputError
+from animatic.events import Failed, Loaded, PhaseEnded
 from animatic.history import History
 from animatic.jobs import Job, Jobs
 from animatic.worker import Config, Will, Worker

@@ -15,8 +15,8 @@ from typing import Any
 
 from animatic import batch as batches
 from animatic import store as stores
-from animatic.core import Clip, Event
 from animatic.errors import InputError
+from animatic.events import Clip, Event
 from animatic.outlook import Outlook
 from animatic.pipeline import Until
 from animatic.prepare import ANY, Prepared, Wish, prepare

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from animatic import bitmap, files, media, removal, thumbs
-from animatic.core import Clip, Drawn, Event, Failed
 from animatic.errors import CapacityError, InputError, OutputError, WeightsError, in_a_line
+from animatic.events import Clip, Drawn, Event, Failed
 from animatic.jobs import Job, Jobs
 from animatic.storage import KEPT, Storage
 from animatic.tracker import Tracker

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from animatic import files, sheet
-from animatic.core import Clip, Event, Failed, Notice, Sheet, Shot
+from animatic.core import Shot
 from animatic.errors import BatchError
+from animatic.events import Clip, Event, Failed, Notice, Sheet
 from animatic.outputs import Outputs
 from animatic.results import Lines, completed, failed
 

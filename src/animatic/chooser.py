@@ -14,7 +14,7 @@ from rich.prompt import IntPrompt
 from rich.text import Text
 
 from animatic import bitmap
-from animatic.core import Drawn
+from animatic.events import Drawn
 from animatic.terminal import half_blocks
 
 CELLS = 40

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from animatic.core import Clip, Event, Failed, Notice, Sheet, Sketch, Step
 from animatic.errors import AnimaticError, InputError, OptionError
+from animatic.events import Clip, Event, Failed, Notice, Sheet, Sketch, Step
 from animatic.geometry import parse_size
 from animatic.options import parse
 from animatic.sizes import parse_bytes

@@ -27,7 +27,6 @@ from typing import Any, Literal, Self
 import httpx2
 
 from animatic import files
-from animatic.core import Event
 from animatic.errors import (
     AnimaticError,
     CapacityError,
@@ -41,6 +40,7 @@ from animatic.errors import (
     one_line,
     reason,
 )
+from animatic.events import Event
 
 HERE = "http://127.0.0.1:8420"
 WAITS = (0.3, 0.6, 1.2)

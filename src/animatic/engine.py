@@ -21,28 +21,11 @@ import transformers
 
 from animatic.arena import Arenas
 from animatic.budget import Budget, reduced
-from animatic.core import (
-    Component,
-    Event,
-    Evict,
-    Evicted,
-    Failed,
-    Load,
-    Loaded,
-    Notice,
-    Phase,
-    PhaseBegun,
-    PhaseEnded,
-    Plan,
-    Run,
-    Stage,
-    StageBegun,
-    StageEnded,
-    Step,
-)
+from animatic.core import Component, Evict, Load, Phase, Plan, Run, Stage
 from animatic.device import Cpu, Device
 from animatic.errors import CapacityError, OutputError, WeightsError, in_a_line
 from animatic.estimate import Estimator
+from animatic.events import Event, Evicted, Failed, Loaded, Notice, PhaseBegun, PhaseEnded, StageBegun, StageEnded, Step
 from animatic.lockstep import lockstep
 from animatic.models import family
 from animatic.models.base import Family, Made, Work, Works

@@ -11,23 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from animatic import bitmap
-from animatic.core import (
+from animatic.core import Forecast, Phase, Plan, Shot
+from animatic.errors import OutputError, in_a_line
+from animatic.events import (
     Captioned,
     Event,
     Failed,
-    Forecast,
     Loaded,
     Notice,
-    Phase,
     PhaseBegun,
     PhaseEnded,
-    Plan,
     Planned,
-    Shot,
     StageBegun,
     StageEnded,
 )
-from animatic.errors import OutputError, in_a_line
 from animatic.outputs import Outputs, Results, encoded
 from animatic.pipeline import Cascade, Until, cascades, facts, signature
 from animatic.place import Capacity, Demand

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from animatic import bitmap, card, files, film, media, xmp
-from animatic.core import Clip, Shot
+from animatic.core import Shot
 from animatic.credential import Credential
+from animatic.events import Clip
 from animatic.spec import ModelStage
 from animatic.store import Artifact
 

@@ -18,9 +18,10 @@ from typing import Any
 from animatic import bitmap, catalog, cost, machine, pipeline, prompts
 from animatic import budget as budgets
 from animatic.budget import Budget
-from animatic.core import Component, Evict, Load, Notice, Placement, Plan, Shot
+from animatic.core import Component, Evict, Load, Placement, Plan, Shot
 from animatic.errors import CapacityError, InputError, OptionError, PromptError, WeightsError
 from animatic.estimate import Estimator
+from animatic.events import Notice
 from animatic.history import History
 from animatic.options import resolve
 from animatic.plan import plan, smallest

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from animatic import again, bitmap, credential, files, making, pipeline, scorer, sketch, store
 from animatic.books import BatchBooks, Books, Shelf, failure
-from animatic.core import Clip, Drawn, Event, Failed, Notice, Phase, PhaseEnded, Plan, Planned, Shot, Sketch
+from animatic.core import Phase, Plan, Shot
 from animatic.entry import Entry
 from animatic.errors import OptionError, OutputError
+from animatic.events import Clip, Drawn, Event, Failed, Notice, PhaseEnded, Planned, Sketch
 from animatic.outlook import Outlook, compared, summary
 from animatic.outputs import Outputs, stem
 from animatic.pipeline import Until

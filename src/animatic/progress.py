@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from animatic.core import Event, PhaseEnded, Plan, Step
+from animatic.core import Plan
+from animatic.events import Event, PhaseEnded, Step
 
 PRIOR = 0.05
 """The plan is believed as if this part of it had taken just as long as it says."""

@@ -23,21 +23,7 @@ from animatic import store as stores
 from animatic.books import Ask, BatchBooks, Books, Shelf
 from animatic.books import failure as failed
 from animatic.client import HERE, LONGEST, Client, Variant, Video
-from animatic.core import (
-    Clip,
-    Drawn,
-    Event,
-    Failed,
-    Notice,
-    Planned,
-    Sheet,
-    Shot,
-    Sketch,
-    Stage,
-    StageBegun,
-    StageEnded,
-    Step,
-)
+from animatic.core import Shot, Stage
 from animatic.errors import (
     AnimaticError,
     CapacityError,
@@ -47,6 +33,7 @@ from animatic.errors import (
     ServiceError,
     WeightsError,
 )
+from animatic.events import Clip, Drawn, Event, Failed, Notice, Planned, Sheet, Sketch, StageBegun, StageEnded, Step
 from animatic.outputs import Outputs
 from animatic.pipeline import Until
 from animatic.prepare import Wish

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from animatic import files
-from animatic.core import Clip, Failed, Shot
+from animatic.core import Shot
+from animatic.events import Clip, Failed
 
 FILE = "results.jsonl"
 _STAGES = ("refine", "image", "video", "file")

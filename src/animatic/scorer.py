@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from animatic.errors import OptionError, nearest
 from animatic.bitmap import Pixels
+from animatic.errors import OptionError, nearest
 from animatic.metrics import LUMA
 
 Plane = NDArray[np.float32]

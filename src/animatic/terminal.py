@@ -18,8 +18,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from animatic.core import (
-    STAGES,
+from animatic.core import STAGES, Stage
+from animatic.events import (
     Captioned,
     Clip,
     Drawn,
@@ -30,7 +30,6 @@ from animatic.core import (
     Planned,
     Sheet,
     Sketch,
-    Stage,
     StageBegun,
     StageEnded,
     Step,

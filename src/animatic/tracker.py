@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from animatic.core import (
+from animatic.events import (
     Captioned,
     Clip,
     Drawn,

@@ -23,8 +23,8 @@ from filelock import FileLock, Timeout
 from animatic import machine, prepare, storage
 from animatic.arena import Arenas
 from animatic.attempt import Attempt
-from animatic.core import Clip, Event, Loaded, PhaseEnded
 from animatic.errors import AnimaticError, OutputError, in_a_line
+from animatic.events import Clip, Event, Loaded, PhaseEnded
 from animatic.jobs import BEAT, Job, Jobs
 from animatic.making import Engine
 from animatic.prepare import ANY, Footing, Prepared, Wish

@@ -19,8 +19,9 @@ import torch
 
 from animatic import bitmap
 from animatic.checkpoint import Checkpoint
-from animatic.core import Phase, Step, Subset
+from animatic.core import Phase, Subset
 from animatic.errors import WeightsError
+from animatic.events import Step
 from animatic.skeleton import Skeleton, skeleton
 from animatic.spec import MODULATION, ModelSpec, Preview
 from animatic.store import Artifact

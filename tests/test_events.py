@@ -1,4 +1,4 @@
-"""The words as plain data: events go to JSON and come back."""
+"""Events go to JSON and come back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animatic.core import STAGES, Event, Failed, Plan, Planned, Step
+from animatic.core import STAGES, Plan
+from animatic.events import Event, Failed, Planned, Step
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 PATHS = st.text(min_size=1).filter(lambda text: str(Path(text)) == text).map(Path)
