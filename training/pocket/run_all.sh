@@ -9,11 +9,16 @@ cd "$(dirname "$0")/../.."
 PYTHON=${PYTHON:-python}
 of() { awk "BEGIN { print $1 * ${SHARE:-1} }"; }
 count() { awk "BEGIN { print int($1 * ${SHARE:-1}) }"; }
-step() { echo "== $*"; "$PYTHON" -m "training.pocket.$@"; }
-# Goes on beside the next steps, until `join`, where there is a core for it. It ends with the script, and saves then.
-beside=""
+# What runs: the step in front, and one that goes on beside it until `join`. Both end with the script, and save then.
+front="" beside=""
+step() {
+    echo "== $*"
+    "$PYTHON" -m "training.pocket.$@" & front=$!
+    wait "$front"
+    front=""
+}
 begin() {
-    [ "$cores" -gt 1 ] || { step "$@"; return; }
+    [ "$cores" -gt 1 ] || { step "$@"; return; } # without a core for it, now
     echo "== $*"
     "$PYTHON" -m "training.pocket.$@" & beside=$!
 }
@@ -21,7 +26,8 @@ join() { [ -z "$beside" ] || wait "$beside"; beside=""; }
 end() {
     status=$?
     trap - EXIT
-    [ -z "$beside" ] || { kill "$beside" 2> /dev/null || :; wait "$beside" || :; }
+    for one in $front $beside; do kill "$one" 2> /dev/null || :; done
+    wait
     exit "$status"
 }
 trap end EXIT
