@@ -204,7 +204,7 @@ class _Making:
         assert caption and still
         keys = {phase.name: key for phase in (*one.phases, one.clip) if (key := self._store.key(phase))}
         named = signature(one.shot, self._models)
-        return Results(one.shot, json.loads(caption.read()), still.read(), facts(self._models), keys, named)
+        return Results(one.shot, json.loads(caption.read()), still.read(), facts(one.shot, self._models), keys, named)
 
     def _film(self, key: str, one: Cascade, results: Results) -> Artifact:
         begun = time.perf_counter()

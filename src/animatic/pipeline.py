@@ -97,12 +97,19 @@ def refine(shot: Shot, models: Models) -> Phase:
         "prompt": shot.prompt,
         "tokens": tokens,
         "counter": _counter(models),
-        "system_prompt": prompts.system_prompt(shot.option("refine.system_prompt"), shot.option("refine.words")),
+        "system_prompt": _system_prompt(shot),
     }
     sampling = ("words", "max_new_tokens", "temperature", "top_p", "device")
     made = _phase("refine.generate", "caption", shot, models, (), sampling, asked)
     own = made.components if shot.option("refine.device") == "same" else tuple(map(_on_the_cpu, made.components))
     return replace(made, components=(*own, tokenizer))
+
+
+def _system_prompt(shot: Shot) -> str:
+    """What the chat model is told to do; nothing where it is not asked."""
+    if shot.caption is not None:
+        return ""
+    return prompts.system_prompt(shot.option("refine.system_prompt"), shot.option("refine.words"))
 
 
 def _counter(models: Models) -> list[str]:
@@ -158,7 +165,7 @@ def file(shot: Shot, models: Models, caption: Phase, still: Phase, frames: Phase
         "seed": shot.seed,
         "preset": shot.preset,
         "options": dict(shot.options),
-        "models": facts(models),
+        "models": facts(shot, models),
         "given": [shot.caption is not None, shot.still is not None],
     }
     return Phase("file.write", "clip", shot, recipe, (), (caption, still, frames))
@@ -168,9 +175,9 @@ def signature(shot: Shot, models: Models) -> str:
     """Names all that a shot's clip follows from: shots of one signature get the same clip, whatever lies between."""
     named = {
         stage: (m.spec.identity, m.spec.dtype, m.spec.share, dict(m.digests), dict(m.settings), m.environment)
-        for stage, m in models.items()
+        for stage, m in _partaking(shot, models).items()
     }
-    asked = json.dumps([shot.asked, named, dict(CODE)], sort_keys=True, ensure_ascii=False)
+    asked = json.dumps([shot.asked, _system_prompt(shot), named, dict(CODE)], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(asked.encode()).hexdigest()
 
 
@@ -239,12 +246,23 @@ def _token_limit(shot: Shot) -> int:
 # ----------------------------------------------------------------------------------------------------------- the models
 
 
-def facts(models: Models) -> dict[ModelStage, dict[str, Any]]:
-    """What a record says of each stage's model."""
+def facts(shot: Shot, models: Models) -> dict[ModelStage, dict[str, Any]]:
+    """What a clip's record says of each stage's model."""
+    models = _partaking(shot, models)
     found = {stage: _facts(model) for stage, model in models.items()}
     if models["video"].spec.share == "equivalent":
         found["video"]["text_encoder"] = f"that of {models['image'].spec.repo}, taken to be equivalent"
     return found
+
+
+def _partaking(shot: Shot, models: Models) -> Models:
+    """The same, and nothing of the files of a model that had no part in the clip: they may be here today, and known."""
+    lends = models["video"].spec.share == "equivalent"
+    idle = {"refine": shot.caption is not None, "image": shot.still is not None and not lends, "video": False}
+    return {
+        stage: replace(model, folder=None, digests={}, settings={}) if idle[stage] else model
+        for stage, model in models.items()
+    }
 
 
 def _facts(model: Model) -> dict[str, Any]:

@@ -11,13 +11,13 @@ _FOLDER = Path(__file__).parent
 
 def system_prompt(name: str, words: int) -> str:
     """The text of a packaged prompt, or of the user's own file when `name` is a path. Raises OptionError."""
-    known = packaged()
-    file = known.get(name, Path(name))
+    ours = _FOLDER / f"{name}.txt"
+    file = ours if ours.parent == _FOLDER and ours.is_file() else Path(name)
     try:
         text = file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):
         raise OptionError(
-            f"refine.system_prompt = {name!r} is neither a packaged prompt nor a text file: {nearest(name, known)}"
+            f"refine.system_prompt = {name!r} is neither a packaged prompt nor a text file: {nearest(name, packaged())}"
         ) from None
     return text.replace("{words}", str(words))
 
