@@ -11,7 +11,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from animatic.events import Captioned, Clip, Failed, Notice, PhaseBegun, Planned, Sheet, StageBegun, StageEnded, Step
+from animatic.events import (
+    Captioned,
+    Clip,
+    Event,
+    Failed,
+    Notice,
+    PhaseBegun,
+    Planned,
+    Sheet,
+    StageBegun,
+    StageEnded,
+    Step,
+)
 from animatic.terminal import Line, Picture, clock, half_blocks, watch
 
 STEPS = {"image.denoise": 4, "video.denoise": 10}
@@ -96,15 +108,41 @@ def test_clock() -> None:
     assert [clock(s) for s in (0.4, 59, 65, 3599.6, 7322)] == ["0 s", "59 s", "1:05", "1:00:00", "2:02:02"]
 
 
+def seen_by(events: list[Event]) -> str:
+    """What stands in a terminal in the end, without its colours."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=200)
+    watch(events, console)
+    return re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def clip(name: str, hit: bool = False) -> Clip:
+    """Its film is NAME.mp4."""
+    others = {what: Path(f"{what}.x") for what in ("still", "card", "text", "sidecar")}
+    return Clip(name, path=Path(f"{name}.mp4"), **others, caption="", record={}, hit=hit)
+
+
+def test_each_clip_is_told_once_however_many_are_planned_at_a_time() -> None:
+    there, first, second = clip("there", hit=True), clip("first"), clip("second")
+    further_takes = [there, Planned(("file.write",), 2), first, second]
+    by_rounds = [Planned(("file.write",), 2), first, second, Planned(("file.write",), 1), clip("last")]
+    for events in (further_takes, by_rounds, [there], [there, first], [Planned(("file.write",), 1), first]):
+        told = seen_by(events)
+        assert all(told.count(str(event.path)) == 1 for event in events if isinstance(event, Clip))
+
+
+def test_a_film_that_needs_no_plan_is_written_all_the_same() -> None:
+    drawn_only = [Planned(("refine.generate", "image.denoise"), 1, {"image.denoise": 4})]
+    assert "chosen.mp4" in seen_by([*drawn_only, StageBegun("file", 1), StageEnded("file", 1.0), clip("chosen")])
+
+
 def test_a_batch_tells_clips_as_they_come_failures_the_sheet_and_what_was_there(tmp_path: Path) -> None:
-    names = ("path", "still", "card", "text", "sidecar")
-    clip = Clip("a", **{name: tmp_path / f"{name}.x" for name in names}, caption="", record={})
+    one = replace(clip("a"), path=tmp_path / "path.x")
     events = [
         Planned(("file.write",), 3),
         Captioned("a", "A boat."),
-        replace(clip, hit=True),
-        clip,
-        replace(clip, hit=True, path=tmp_path / "third.x"),
+        replace(one, hit=True),
+        one,
+        replace(one, hit=True, path=tmp_path / "third.x"),
         Failed("b", "image.decode", "RuntimeError: a [bad] day", RuntimeError()),
         Sheet(tmp_path / "index.html", 3, 1),
     ]
@@ -112,9 +150,9 @@ def test_a_batch_tells_clips_as_they_come_failures_the_sheet_and_what_was_there(
         console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
         watch(events, console)
         text = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue())  # type: ignore[attr-defined]
-        assert f"already made: {clip.path}; another take: --takes 2" in text
+        assert f"already made: {one.path}; another take: --takes 2" in text
         assert f"already made: {tmp_path / 'third.x'}; another take: --takes 4" in text
         assert "✗ b: image.decode: RuntimeError: a [bad] day" in text
         assert f"{tmp_path / 'index.html'}  3 shots, 1 failed" in text
-        assert text.count(str(clip.path)) == 2
+        assert text.count(str(one.path)) == 2
     assert Picture().remaining is None

@@ -57,19 +57,28 @@ def watch(events: Iterable[Event], console: Console) -> list[Clip]:
     if not console.is_terminal:
         return [event for event in _plain(events, console) if isinstance(event, Clip)]
     picture = Picture()
+    held: list[Clip] = []
+
+    def told(where: Console) -> None:
+        """The only clip is the last word; of many, each is told as it comes."""
+        for number, clip in enumerate(held, len(picture.clips) - len(held) + 1):
+            _say(clip, where, number)
+        held.clear()
+
     with Live(picture, console=console, refresh_per_second=12, transient=False) as live:
         for event in events:
             if not live.is_started:
                 live.start()
             picture.see(event)
-            if not (isinstance(event, Clip) and picture.alone):
+            held += [event] if isinstance(event, Clip) else []
+            if not picture.alone:
+                told(live.console)
+            if not isinstance(event, Clip):
                 _say(event, live.console, len(picture.clips))
             if isinstance(event, Drawn):
                 live.stop()  # Somebody may be asked now, in this terminal.
         picture.preview = None
-    if picture.alone:  # The only clip is the last word; of many, each is told as it comes.
-        for number, clip in enumerate(picture.clips, 1):
-            _say(clip, console, number)
+    told(console)
     return picture.clips
 
 
@@ -152,19 +161,19 @@ class Picture:
                 needed = {_stage(phase) for phase in phases}
                 self.lines = {stage: Line() for stage in STAGES if stage in needed}
                 for phase, count in steps.items():
-                    self.lines[_stage(phase)].steps = count * shots
+                    self._line(_stage(phase)).steps = count * shots
             case StageBegun(stage=stage):
-                line = self.lines[stage]
+                line = self._line(stage)
                 line.begun, line.seconds = line.begun or time.monotonic(), None
                 line.doing = line.doing or "loading"
             case StageEnded(stage=stage):
-                line = self.lines[stage]
+                line = self._line(stage)
                 line.seconds = time.monotonic() - (line.begun or time.monotonic())
                 self.preview = None
             case PhaseBegun(phase=phase):
-                self.lines[_stage(phase)].doing = DOING.get(phase, phase)
+                self._line(_stage(phase)).doing = DOING.get(phase, phase)
             case Step(phase=phase, shot=shot, step=number, preview=preview):
-                self.lines[_stage(phase)].step(shot, number, time.monotonic())
+                self._line(_stage(phase)).step(shot, number, time.monotonic())
                 self.preview = preview
             case Captioned(caption=caption):
                 self.captions.append(caption)
@@ -173,6 +182,10 @@ class Picture:
                 self.written += 1
             case _:
                 pass
+
+    def _line(self, stage: Stage) -> Line:
+        """A stage's; also of one that the plan said nothing of, such as the file of a film that was there already."""
+        return self.lines.setdefault(stage, Line())
 
     def __rich_console__(self, console: Console, options: Any) -> Iterator[RenderableType]:
         grid = Table.grid(padding=(0, 1))
