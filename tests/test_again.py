@@ -69,6 +69,9 @@ def test_a_given_still_is_found_again_in_the_store(tmp_path: Path) -> None:
     like = again.like("last", tmp_path / "store")
     assert like["caption"] == "A gray wall." and Path(like["image"]).exists()
     assert "--image STILL.png" in again.command(first.record)
+    with pytest.raises(InputError, match="a still of yours, which this store has no more: add --image FILE"):
+        again.like(str(first.path), tmp_path / "another store")
+    assert again.like(str(first.path), tmp_path / "another store", "mine.png")["image"] == "mine.png"
     seen = made(tmp_path, **{name: value for name, value in like.items() if name != "preset"})
     assert clip_of(seen).path.read_bytes()
     assert not [e for e in seen if isinstance(e, PhaseEnded) and e.phase == "video.denoise" and not e.hit]
@@ -83,7 +86,15 @@ def test_without_an_earlier_clip_that_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "record",
-    [{}, {"prompt": "a", "seed": 1, "preset": "pocket"}, {"prompt": "a", "seed": 1, "preset": "p", "options": 3}],
+    [
+        {},
+        {"prompt": "a", "seed": 1, "preset": "pocket"},
+        {"prompt": "a", "seed": 1, "preset": "p", "options": 3},
+        {"prompt": "a", "seed": "many", "preset": "p", "options": {}},
+        {"prompt": "a", "seed": None, "preset": "p", "options": {}},
+        {"prompt": "a", "seed": 1, "preset": "p", "options": {}, "caption_source": "user"},
+        {"prompt": "a", "seed": 1, "preset": "p", "options": {}, "caption_source": "user", "caption": None},
+    ],
 )
 def test_a_record_of_unknown_hand_is_refused_in_words(record: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="does not say which shot"):
@@ -93,6 +104,11 @@ def test_a_record_of_unknown_hand_is_refused_in_words(record: dict[str, Any]) ->
 def test_options_of_a_preset_that_is_gone_are_all_said() -> None:
     record = {"prompt": "a", "seed": 1, "preset": "gone", "options": {"file.crf": 18, "nonsense": 1}, "caption": ""}
     assert again.command(record) == "animatic make a --preset gone --seed 1 --set file.crf=18"
+
+
+def test_a_sentence_that_looks_like_an_option_is_none() -> None:
+    record = {"prompt": "--quiet boats", "seed": 1, "preset": "pocket", "options": {}}
+    assert again.command(record) == "animatic make --preset pocket --seed 1 -- '--quiet boats'"
 
 
 def test_the_store_forgets_nothing_by_being_asked(tmp_path: Path) -> None:

@@ -44,6 +44,37 @@ def test_json_lines(tmp_path: Path) -> None:
     assert cat.where.endswith("line 3")
 
 
+@pytest.mark.parametrize(("said", "pick"), [('"best"', "best"), ("2", 2), ('" 2 "', 2)])
+def test_which_still_is_taken_is_a_number_or_best(tmp_path: Path, said: str, pick: int | str) -> None:
+    assert read(tmp_path, f'{{"prompt": "a boat", "pick": {said}}}')[0].pick == pick
+
+
+@pytest.mark.parametrize("said", ["[2]", "2.7", "true", '"worst"', "{}"])
+def test_another_choice_of_a_still_is_refused_with_its_line(tmp_path: Path, said: str) -> None:
+    with pytest.raises(InputError, match=r"line 1: pick = .*: give a candidate's number, or best"):
+        read(tmp_path, f'{{"prompt": "a boat", "pick": {said}}}')
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("shots.json", '[\n{"prompt": "a boat"},\n{"prompt": "a cat"}\n]'),
+        ("-shots", '[{"prompt": "a boat"}]'),
+        ("shots.jsonl", '# boats\n{"prompt": "a boat"}'),
+    ],
+)
+def test_json_that_is_no_json_lines_is_not_filmed_as_prose(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(InputError, match="line 1: not JSON Lines"):
+        read(tmp_path, text, name)
+
+
+def test_takes_share_no_name_with_another_shot(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="line 2: the id 'A-s1' is that of line 1 already"):
+        read(tmp_path, '{"prompt": "a", "id": "a", "takes": 2, "seed": 0}\n{"prompt": "b", "id": "A-s1"}')
+    both = '{"prompt": "a", "id": "a", "takes": 2, "seed": 0}\n{"prompt": "b", "id": "a"}'
+    assert len(read(tmp_path, both)) == 2, "the takes are a-s0 and a-s1"
+
+
 def test_csv_as_a_spreadsheet_writes_it(tmp_path: Path) -> None:
     text = '\ufeffid, prompt,seed,video.num_frames\r\nb,"a boat, red\r\nand slow",7,\r\n,,,\r\nc,a cat,,17\r\n'
     boat, cat = read(tmp_path, text, "shots.csv")
@@ -252,6 +283,17 @@ def test_a_sketch_is_edited_and_gone_on_from_and_only_the_edit_is_made_anew(boat
     assert images == ["image.decode", "image.denoise", "image.encode", "refine.given"], "the edited caption's alone"
     assert {path.parent for path in (clip.path for clip in clips)} == {tmp_path / "out/boats"}
     assert run(sketch, tmp_path, until="image")[-1].path.name == "boats-2.jsonl", "an edited file is not written over"
+
+
+@pytest.mark.slow
+def test_a_sketch_of_paragraphs_keeps_what_was_said_of_stills(tmp_path: Path) -> None:
+    file = tmp_path / "boats.jsonl"
+    lines = ({"pick": 3}, {"stills": 4, "pick": "best"}, {"stills": 2}, {})
+    file.write_text("".join(json.dumps({"prompt": f"a boat {n}", **line}) + "\n" for n, line in enumerate(lines)))
+    sketch = run(file, tmp_path, until="refine")[-1].path
+    rows = [json.loads(line) for line in sketch.read_text().splitlines()]
+    assert [{name: row[name] for name in ("pick", "stills", "scorer") if name in row} for row in rows] == list(lines)
+    assert not any("image.candidate" in row for row in rows)
 
 
 @pytest.mark.slow

@@ -183,6 +183,7 @@ def test_an_own_folder_is_read_beside_the_preset_and_measured() -> None:
         ("rank = 'high'", "rank = 'high'"),
         ("[video", "not readable TOML"),
         ("extends = 'fluxcogvideo'", "is no preset: did you mean 'flux-cogvideox'"),
+        ("extends = ['pocket']", "is no preset"),
         ("extends = 'mine'", "goes round in a circle"),
     ],
 )

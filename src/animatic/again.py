@@ -17,20 +17,26 @@ from animatic.options import NAMES, resolve
 from animatic.store import Store
 
 LAST = "last"
+STILL = "STILL.png"
 
 
-def like(clip: str, folder: Path) -> dict[str, Any]:
-    """What a `Wish` takes to ask for the shot of an earlier clip, or still, again. Raises InputError.
+def like(clip: str, folder: Path, image: str | Path | None = None) -> dict[str, Any]:
+    """What a `Wish` takes to ask for the shot of an earlier clip, or still, again.
 
-    clip    a file that Animatic wrote, or "last", the clip that was made last with the store in `folder`
+    clip   a file that Animatic wrote, or "last", the clip that was made last with the store in `folder`
+    image  the still, if it is another; one that its user gave for that clip is taken from the store
 
-    A still that its user gave is taken from the store; where it is there no more, it is None.
+    Raises InputError, also for a still that is there no more.
     """
     record = provenance.read(_last(folder) if clip == LAST else Path(clip))
     asked = wish(record)
-    key = record.get("keys", {}).get("image.given") if asked.pop("given_still") else None
-    given = Store(folder).get(str(key)) if key else None
-    return {**asked, "image": given.path if given else None}
+    if asked.pop("given_still") and image is None:
+        keys = record.get("keys")
+        given = Store(folder).get(str(keys.get("image.given"))) if isinstance(keys, Mapping) else None
+        if given is None:
+            raise InputError(f"{clip} was made from a still of yours, which this store has no more: add --image FILE")
+        image = given.path
+    return {**asked, "image": image}
 
 
 def remember(clip: Path, store: Path) -> None:
@@ -45,33 +51,36 @@ def wish(record: Mapping[str, Any]) -> dict[str, Any]:
     Raises InputError for a record that does not name its shot.
     """
     try:
-        asked = {name: record[name] for name in ("prompt", "seed", "preset")}
+        prompt, preset, seed = str(record["prompt"]), str(record["preset"]), int(record["seed"])
         options = {name: value for name, value in record["options"].items() if name in NAMES}
         given = record.get("caption_source") == "user"
-    except (KeyError, TypeError, AttributeError):
+        caption = record["caption"] if given else None
+        if given and not isinstance(caption, str):
+            raise TypeError
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         raise InputError("the record does not say which shot it was: give a clip that Animatic made") from None
-    preset = str(asked["preset"])
     return {
-        "prompt": str(asked["prompt"]),
-        "seed": int(asked["seed"]),
+        "prompt": prompt,
+        "seed": seed,
         "preset": preset,
         "options": differing(preset, options),
-        "caption": str(record["caption"]) if given else None,
+        "caption": caption,
         "given_still": record.get("still_source") == "user",
     }
 
 
 def command(record: Mapping[str, Any]) -> str:
-    """The command that makes a clip again. Raises InputError."""
+    """The command that makes a clip again; a still that its user gave is `STILL` in it. Raises InputError."""
     asked = wish(record)
-    words = ["animatic", "make", asked["prompt"], "--preset", asked["preset"], "--seed", str(asked["seed"])]
+    prompt, said = asked["prompt"], ["--preset", asked["preset"], "--seed", str(asked["seed"])]
     if asked["caption"] is not None:
-        words += ["--caption", asked["caption"]]
+        said += ["--caption", asked["caption"]]
     if asked["given_still"]:
-        words += ["--image", "STILL.png"]
+        said += ["--image", STILL]
     for name, value in asked["options"].items():
-        words += ["--set", f"{name}={'' if value is None else value}"]
-    return shlex.join(words)
+        said += ["--set", f"{name}={'' if value is None else value}"]
+    words = [*said, "--", prompt] if prompt.startswith("-") else [prompt, *said]
+    return shlex.join(["animatic", "make", *words])
 
 
 def differing(preset: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,8 +108,8 @@ def _text(file: Path) -> tuple[str, str]:
 
 
 def _rows(name: str, text: str, faults: list[Exception]) -> Iterator[Row]:
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    if first.lstrip().startswith("{"):
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    if Path(name).suffix in (".json", ".jsonl", ".ndjson") or first.startswith(("{", "[{")) or first == "[":
         return _json_rows(name, text, faults)
     if Path(name).suffix == ".csv" or _is_header(first):
         return _csv_rows(name, text, faults)
@@ -178,7 +178,9 @@ def _wish(row: Mapping[str, Any], defaults: Wish) -> Wish:
         stills = row["stills"]
         said["stills"] = len(stills) if isinstance(stills, list) else _number("stills", stills)
     if "pick" in row:
-        said["pick"] = row["pick"]
+        said["pick"] = (
+            "best" if row["pick"] == "best" else _number("pick", row["pick"], "a candidate's number, or best")
+        )
     chosen = {column: value for column, value in row.items() if column in NAMES}
     name = said.pop("id", "")
     if name and not _ID.fullmatch(name):
@@ -193,17 +195,27 @@ def _words(column: str, value: Any) -> str:
     return value
 
 
-def _number(column: str, value: Any) -> int:
+def _number(column: str, value: Any, what: str = "a whole number") -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,20}\s*", value):
         return int(value)
-    raise OptionError(f"{column} = {value!r}: give a whole number")
+    raise OptionError(f"{column} = {value!r}: give {what}")
 
 
 def _repeated(wishes: Iterable[Wish]) -> Iterator[Exception]:
     first: dict[str, Wish] = {}
     for wish in wishes:
-        if wish.name and (before := first.setdefault(wish.name.casefold(), wish)) is not wish:
-            line = before.where.rpartition(" ")[2]
-            yield OptionError(f"{wish.where}: the id {wish.name!r} is that of line {line} already: give each its own")
+        for name in _names(wish):
+            if (before := first.setdefault(name.casefold(), wish)) is not wish:
+                line = before.where.rpartition(" ")[2]
+                yield OptionError(f"{wish.where}: the id {name!r} is that of line {line} already: give each its own")
+
+
+def _names(wish: Wish) -> list[str]:
+    """What its clips are called, where it says so."""
+    if not wish.name:
+        return []
+    with contextlib.suppress(OptionError):  # Takes that cannot be are told when they are resolved.
+        return [take.name for take in wish.each_take()]
+    return []

@@ -148,7 +148,7 @@ def _inherit(name: str, files: Mapping[str, Path], seen: tuple[str, ...]) -> dic
     base = table.get("extends")
     if base is None:
         return table
-    if base not in files:
+    if not isinstance(base, str) or base not in files:
         raise PresetError(f"{files[name]}: extends = {base!r} is no preset: {nearest(str(base), files)}")
     if base in (*seen, name):
         raise PresetError(f"{files[name]}: extends = {base!r} goes round in a circle")
@@ -366,11 +366,16 @@ def _places(spec: ModelSpec) -> Iterator[Path]:
             yield from _snapshot(name, spec.revision)
 
 
-def _snapshot(repo: str, revision: str) -> Iterator[Path]:
-    """The Hugging Face cache's folder of one revision, by the cache's documented layout: no network call."""
+def hub_cache() -> Path:
+    """Where Hugging Face's tools keep what was downloaded."""
     from huggingface_hub import constants
 
-    home = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    return Path(constants.HF_HUB_CACHE)
+
+
+def _snapshot(repo: str, revision: str) -> Iterator[Path]:
+    """The Hugging Face cache's folder of one revision, by the cache's documented layout: no network call."""
+    home = hub_cache() / f"models--{repo.replace('/', '--')}"
     try:
         commit = (home / "refs" / revision).read_text("utf-8").strip()
     except OSError:

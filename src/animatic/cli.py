@@ -146,7 +146,7 @@ def _like(clip: str, store: Path | None, given: dict[str, Any]) -> dict[str, Any
     from animatic import again
     from animatic.store import default
 
-    before = again.like(clip, store or default())
+    before = again.like(clip, store or default(), given.get("image"))
     if given.get("image"):
         before["options"].pop("image.candidate", None)
     return {**before, **given, "options": {**before["options"], **given["options"]}}
@@ -191,7 +191,7 @@ def plan(
     if svg is not None:
         from animatic import files, picture
 
-        files.write(svg, picture.svg(outlook).encode())
+        files.write(svg, picture.svg(outlook).encode(), option="--svg")
     if json_:
         print(json.dumps(outlook.as_dict(), ensure_ascii=False))
         return
@@ -293,7 +293,10 @@ def show(
 
     for file in files:
         if command:
-            print(again.command(provenance.read(file)))
+            said = again.command(provenance.read(file))
+            print(said)
+            if again.STILL in said:
+                print(f"animatic: {again.STILL} stands for the still that was given", file=sys.stderr)
             continue
         shown = _clip(file) if media.is_mp4(file) else provenance.read(file)
         Console(soft_wrap=True).print_json(data=shown)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 from collections.abc import Iterator
-from pathlib import Path
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -35,7 +33,7 @@ def _rows() -> Iterator[tuple[str, Text]]:
     yield "memory", Text(f"{_gb(here.host_free)} free of {_gb(here.host_bytes)}")
     yield "disk", Text(f"{_gb(here.disk_free)} free here")
     yield "GPU", _gpu(here)
-    yield "cache", Text(str(_cache()))
+    yield "cache", Text(str(catalog.hub_cache()))
     for name in PACKAGES:
         yield name, _version(name)
     installed = {preset.name for preset in catalog.installed()}
@@ -70,11 +68,6 @@ def _version(name: str) -> Text:
 
 def _preset(here: bool, name: str) -> Text:
     return Text("here", GOOD) if here else Text(f"not here: animatic models pull {name}", QUIET)
-
-
-def _cache() -> Path:
-    home = os.environ.get("HF_HOME", Path.home() / ".cache/huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE", Path(home) / "hub"))
 
 
 def _gb(nbytes: int) -> str:

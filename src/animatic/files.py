@@ -47,16 +47,18 @@ def write(path: Path, data: bytes | Path | Iterable[bytes], option: str = "--out
         part.replace(path)
 
 
-def write_new(contents: Mapping[Path, bytes | Path]) -> bool:
+def write_new(contents: Mapping[Path, bytes | Path], option: str = "--out") -> bool:
     """Write all of `contents`, or nothing and return False when one of the names is already taken. Raises OutputError.
 
     A path stands for that file's bytes: they are copied, sharing its blocks where the file system can do that. It is
     never a hard link: changing the one file must not change the other.
 
     Names are taken by hard link, which never replaces a file, also not one that another process makes just now.
+
+    option  what an error advises to choose another folder with
     """
     taken: list[Path] = []
-    with reported(next(iter(contents))), contextlib.ExitStack() as undo:
+    with reported(next(iter(contents)), option), contextlib.ExitStack() as undo:
         parts = [undo.enter_context(_part(path, data)) for path, data in contents.items()]
         try:
             for path, part in zip(contents, parts, strict=True):

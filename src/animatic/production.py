@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -312,13 +312,16 @@ class _Production:
         return Sketch(path, tuple(still for one in shots for still in one.stills))
 
     def _sketched(self, line: _Line, entry: Entry) -> Sketched:
-        shot = entry.shot
+        shot, wish = entry.shot, entry.wish
         options = again.differing(shot.preset, shot.options)
-        pick = options.pop("image.candidate", 1)
-        stills: Iterable[Path] = ()
+        picked = options.pop("image.candidate", 1)
+        caption = self._caption(line, entry)
         if self._order.until == "image" and shot.still is None:
-            stills = (self._written(entry, number, data) for number, data in self._stills(line, entry).items())
-        return Sketched(shot, self._caption(line, entry), options, tuple(stills), pick)
+            stills = [self._written(entry, number, data) for number, data in self._stills(line, entry).items()]
+            return Sketched(shot, caption, options, stills, {"pick": picked})
+        choice = {"pick": wish.pick or picked, "stills": wish.stills, "scorer": wish.scorer}
+        usual = {"pick": 1, "stills": 1, "scorer": Wish.scorer}
+        return Sketched(shot, caption, options, (), {k: v for k, v in choice.items() if v != usual[k]})
 
 
 class _Engine:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,27 @@ from animatic.outputs import free, stem
 
 @dataclass(frozen=True)
 class Sketched:
-    """A shot with its caption and, where they were drawn, its stills: `pick` is the one that is taken, from 1 on.
+    """A shot with its caption and, where they were drawn, its stills.
 
     options  those that differ from the preset's
+    choice   which still is taken, or how that will be found: "pick", "stills", "scorer", as far as it was said
     """
 
     shot: Shot
     caption: str
     options: Mapping[str, Any]
     stills: Sequence[Path] = ()
-    pick: int = 1
+    choice: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def line(self) -> dict[str, Any]:
         shot = self.shot
         line: dict[str, Any] = {"id": stem(shot), "prompt": shot.prompt, "caption": self.caption}
-        if self.stills:
-            line |= {"pick": self.pick, "stills": [str(still) for still in self.stills]}
-        elif shot.still is not None:
+        if shot.still is not None:
             line |= {"image": str(shot.still)}
+        line |= self.choice
+        if self.stills:
+            line |= {"stills": [str(still) for still in self.stills]}
         return {**line, "seed": shot.seed, "preset": shot.preset, **self.options}
 
 

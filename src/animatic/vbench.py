@@ -24,7 +24,7 @@ def export(clips: Sequence[Path], folder: Path) -> list[Path]:
     is written, for a file that is no MP4, and OutputError.
     """
     names = [_name(_prompt(clip)) for clip in clips]
-    files.check_writable(folder, sum(clip.stat().st_size for clip in clips))
+    files.check_writable(folder, sum(clip.stat().st_size for clip in clips), option="--vbench")
     made: list[Path] = []
     for clip, name in zip(clips, names, strict=True):
         made.append(_copy(clip.read_bytes(), folder, name, set(made)))
@@ -34,7 +34,9 @@ def export(clips: Sequence[Path], folder: Path) -> list[Path]:
 def _copy(data: bytes, folder: Path, name: str, ours: set[Path]) -> Path:
     for index in itertools.count():
         path = folder / f"{name}-{index}.mp4"
-        if files.write_new({path: data}) or (path not in ours and path.is_file() and path.read_bytes() == data):
+        if files.write_new({path: data}, option="--vbench"):
+            return path
+        if path not in ours and path.is_file() and path.read_bytes() == data:
             return path
     raise AssertionError("unreachable: indices never run out")
 
