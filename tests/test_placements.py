@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from mmap import mmap
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +18,10 @@ from animatic.arena import Arenas
 from animatic.core import Action, Evict, Load, Phase, Placement, Plan, Run, Shot
 from animatic.engine import LocalEngine
 from animatic.errors import CapacityError
-from animatic.events import Notice, PhaseEnded, Step
+from animatic.events import Failed, Notice, PhaseEnded, Step
 from animatic.history import History
+from animatic.models.base import Works
+from animatic.models.cogvideox import CogVideoX
 from animatic.plan import smallest
 from tests.cascades import Rig, shot, tiny_rig
 from tests.residents import outliving
@@ -128,9 +131,9 @@ def phases_of(rig: Rig, engine: LocalEngine, shots: Sequence[Shot]) -> list[Phas
     return [phase for one in every for phase in one.phases]
 
 
-def least(rig: Rig) -> int:
+def least(rig: Rig, shots: Sequence[Shot] = SHOTS) -> int:
     engine = replace(rig, accounted=1).engine()
-    return smallest(phases_of(rig, engine, SHOTS), engine.demand)
+    return smallest(phases_of(rig, engine, shots), engine.demand)
 
 
 @pytest.mark.slow
@@ -171,6 +174,29 @@ def test_a_phase_that_needs_more_than_was_thought_is_planned_anew_once(
     assert [event for event in events if isinstance(event, Notice) and "planning anew" in event.text]
     results = [store.artifact(phase) for one in every for phase in (one.caption, one.still, one.frames)]
     assert [result.read() for result in results if result] == whole
+
+
+@pytest.mark.slow
+def test_a_shot_that_runs_out_of_memory_and_fits_no_plan_stops_no_other(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big, small = shot("big", video__num_frames=17), shot("small", video__num_frames=5)
+    tight = replace(rig, accounted=int(least(rig, [big, small]) * 1.05))
+    decode = CogVideoX.decode
+
+    def greedy(self: CogVideoX, parts: Any, works: Works) -> Any:
+        if works[0].phase.shot.prompt == "big":
+            raise torch.OutOfMemoryError("somebody else has the memory")
+        return decode(self, parts, works)
+
+    monkeypatch.setattr(CogVideoX, "decode", greedy)
+    engine, store = tight.engine(), tight.store(tmp_path)
+    every = {one.prompt: pipeline.cascade(one, tight.models) for one in (big, small)}
+    made = engine.plan([phase for one in every.values() for phase in one.phases])
+    failures = [event for event in engine.run(made, store) if isinstance(event, Failed)]
+    assert [event.shot for event in failures] == [big.id]
+    assert "video.decode ran out of memory" in failures[0].text and "the budget is" in failures[0].text
+    assert store.artifact(every["small"].frames) is not None and store.artifact(every["big"].frames) is None
 
 
 @pytest.mark.slow

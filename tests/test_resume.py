@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from animatic import checkpoint, inventory, making
+from animatic import checkpoint, inventory, making, pipeline
 from animatic.core import Shot
 from animatic.errors import OutputError
-from animatic.events import Clip, Event, Failed, PhaseBegun, PhaseEnded, Step
+from animatic.events import Captioned, Clip, Event, Failed, PhaseBegun, PhaseEnded, Step
 from animatic.models.flux import Flux
 from animatic.outputs import Outputs
 from animatic.store import Store
@@ -260,3 +261,51 @@ def test_two_runs_on_one_store_share_the_work(rig: Rig, tmp_path: Path) -> None:
     assert sorted(made(mine) + made(theirs)) == sorted(whole), "something was made twice"
     assert artifacts(tmp_path / "shared") == artifacts(tmp_path / "whole")
     assert len([e for e in theirs if isinstance(e, Clip)]) == len([e for e in mine if isinstance(e, Clip)]) == 2
+
+
+def test_a_run_that_only_waits_for_another_gets_its_clip_too(rig: Rig, tmp_path: Path) -> None:
+    """All that the second run needs is being made: it has nothing to do but to look on, and to write its own files."""
+    asked = [shot("a red boat")]
+    mine = events(rig, asked, tmp_path)
+    for event in mine:
+        if isinstance(event, PhaseBegun) and event.phase == "video.decode":
+            break
+    (tmp_path / "elsewhere").mkdir()
+    store = rig.store(tmp_path / "store")
+    waiting = making.run(asked, rig.models, rig.engine(), store, Outputs(tmp_path / "elsewhere"))
+    theirs = list(itertools.islice(waiting, 1))
+    assert isinstance(theirs[0], Captioned), "the rest is still to come"
+    clips = [event for event in (*mine, *waiting) if isinstance(event, Clip)]
+    assert [clip.path.parent for clip in clips] == [tmp_path / "out", tmp_path / "elsewhere"]
+
+
+def test_tables_that_another_run_gives_up_are_made_again(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shots of all runs share the video's tables, as long as their schedules are equal."""
+    monkeypatch.setattr(pipeline, "split", lambda *_: frozenset({"image", "video"}))
+    mine = events(rig, [shot("a red boat", seed=1), shot("a blue cat", seed=2)], tmp_path)
+    seen = list(itertools.takewhile(lambda e: not (isinstance(e, PhaseEnded) and e.phase == "video.denoise"), mine))
+    other = list(events(rig, [shot("an owl", seed=9)], tmp_path))
+    assert [event for event in other if isinstance(event, Clip)]
+    seen += list(mine)
+    assert not [event for event in seen if isinstance(event, Failed)]
+    assert len([event for event in seen if isinstance(event, Clip)]) == 2
+
+
+def test_frames_that_another_run_gives_up_are_made_again(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clip of the same frames, encoded otherwise, is written while this one is at its encoding."""
+    mine = events(rig, [shot("a red boat")], tmp_path)
+    encode = making.encoded
+
+    def interrupted(*given: Any) -> Any:
+        monkeypatch.setattr(making, "encoded", encode)
+        assert [e for e in events(rig, [shot("a red boat", file__crf=30)], tmp_path) if isinstance(e, Clip)]
+        return encode(*given)
+
+    monkeypatch.setattr(making, "encoded", interrupted)
+    seen = list(mine)
+    assert not [event for event in seen if isinstance(event, Failed)]
+    assert len([event for event in seen if isinstance(event, Clip)]) == 1

@@ -38,6 +38,8 @@ from animatic.store import Store
 MARGIN = 1.15
 """What a phase that ran out of memory is taken to need, over what it had when it did: it was not at its peak yet."""
 
+_AGAIN = "also after planning anew: grant less with --memory, so that more is streamed, or choose a smaller size"
+
 _Name = tuple[Stage, str]
 """A model by its stage and identity."""
 
@@ -152,8 +154,8 @@ class LocalEngine:
                 what = errand.learn(error)
             self.close()
             doing = errand.doing()
-            if doing <= run_out:
-                yield from errand.fail(what)
+            if refusal := _AGAIN if doing <= run_out else self._refusal(job.left(plan)):
+                yield from errand.fail(f"{what}; {refusal}")
             else:
                 yield Notice(f"{what}: planning anew")
             run_out |= doing
@@ -161,6 +163,14 @@ class LocalEngine:
             if not left:
                 return
             plan = self.plan(left)
+
+    def _refusal(self, phases: Sequence[Phase]) -> str:
+        """Why these cannot be planned, after what was learnt; nothing, if they can."""
+        try:
+            self.plan(phases)
+        except CapacityError as error:
+            return str(error)
+        return ""
 
     def _source(self, component: Component) -> tuple[Family, Path]:
         """Who knows how to load a component, and the model's folder."""
@@ -237,10 +247,9 @@ class _Errand:
             return {("loading", 0)}
         return {(work.phase.name, id(work.phase.shot.options)) for work in self._works}
 
-    def fail(self, what: str) -> Iterator[Failed]:
+    def fail(self, why: str) -> Iterator[Failed]:
         """Give up the shots at work, and those of the same run that would need as much."""
-        error = CapacityError(f"{what}, also after planning anew: grant less with --memory, so that more is streamed, "
-                              "or choose a smaller size")  # fmt: skip
+        error = CapacityError(why)
         if self._now is None:
             raise error
         doomed = self.doing()
@@ -261,9 +270,10 @@ class _Errand:
         if self._now is None:
             self._engine._budget = reduced(self._engine._budget, int(held / MARGIN))
             return f"memory ran out while loading, with {held / 2**30:.1f} GiB in use"
-        expected = self._engine.demand(self._now.phases[0]).workspace
+        phases = [work.phase for work in self._works] or self._now.phases
+        expected = self._engine.demand(phases[0]).workspace
         workspace = int(MARGIN * max(held - self._residency.device_bytes, expected))
-        for phase in self._now.phases:
+        for phase in phases:
             self._engine._estimator.raise_workspace(phase, workspace)
         first = next(iter(str(error).splitlines()), "")
         return f"{self._now.name} ran out of memory at {held / 2**30:.1f} GiB ({first[:120]})"
@@ -313,11 +323,18 @@ class _Errand:
                 failure = error
             self._works = ()
             self._device.release()
+            if self._lost_inputs(works):
+                return  # They are made anew, and what reads them then.
             if len(works) == 1:
                 yield self._failed(works[0].phase, failure)
         if len(works) > 1:  # One of those that went together failed: each goes by itself.
             for work in works:
                 yield from self._make(run, [work.phase])
+
+    def _lost_inputs(self, works: Works) -> bool:
+        """Whether another process has given up what these read, since it needed it no more."""
+        read = (given for work in works for given in (*work.phase.inputs, *work.phase.aids))
+        return bool([given for given in read if self._store.lost(given)])
 
     def _claimed(self, phase: Phase, claims: contextlib.ExitStack) -> Work | PhaseEnded | None:
         """The work, claimed; or a hit; or None: someone else is at it, or an input is not there."""

@@ -87,12 +87,13 @@ class _Making:
         for one in self._every:
             yield from self._or_failed(one, one.still.name, self._give)
         yield from self._deliver()
-        while needed := self._needed():
+        while self._waiting:
+            needed = self._needed()
             if due := self._due(needed):
                 yield from self._carry_out(due)
-                yield from self._deliver()
-            else:
+            elif needed:
                 self._wait(needed)
+            yield from self._deliver()  # Also what another process has made.
         yield from map(Notice, self._store.remarks())
 
     def _needed(self) -> list[Phase]:
@@ -153,7 +154,6 @@ class _Making:
                     del self._waiting[id(one)]
             elif self._store.artifact(one.clip) or self._store.artifact(one.frames):
                 yield from self._or_failed(one, one.clip.name, self._write)
-                self._waiting.pop(id(one), None)
 
     def _or_failed(self, one: Cascade, phase: str, do: Callable[[Cascade], Iterator[Event]]) -> Iterator[Event]:
         """Do something for one shot; what goes wrong with it is this shot's failure alone, but for a full disk."""
@@ -189,7 +189,12 @@ class _Making:
         key = self._store.key(one.clip)
         assert key is not None
         with self._store.claims.held(key):
-            film = self._store.get(key) or self._film(key, one, results)
+            try:
+                film = self._store.get(key) or self._film(key, one, results)
+            except FileNotFoundError:
+                if not self._store.lost(one.frames):
+                    raise
+                return  # Another process needed them no more: they are made anew.
             self._store.drop(one.frames)  # Bulky, and quickly made again.
             # They may be there: of another process, or of one that was killed before it noted them.
             there = self._outputs.find(one.shot, results.signature)
@@ -197,6 +202,7 @@ class _Making:
         seconds = time.perf_counter() - begun
         yield PhaseEnded("file.write", one.shot.id, seconds, 0)
         yield StageEnded("file", seconds)
+        del self._waiting[id(one)]
         yield clip
 
     def _results(self, one: Cascade) -> Results:

@@ -135,6 +135,14 @@ class Store:
                 (made.path.parent / f"{key}{RECORD}").unlink(missing_ok=True)
                 made.path.unlink(missing_ok=True)
 
+    def lost(self, phase: Phase) -> bool:
+        """Whether an artifact that was there has gone since: another process gave it up. From now on it is absent."""
+        key = self.key(phase)
+        if key is None or (made := self._known.get(key)) is None or made.path.exists():
+            return False
+        del self._known[key]
+        return True
+
     def missing(self, goals: Iterable[Phase]) -> list[Phase]:
         """What has to run so that the goals are there, inputs before what reads them. An artifact that is there needs
         nothing of what it was made from.
