@@ -48,6 +48,27 @@ def test_main_memory_that_is_too_small_for_it_is_said(rig: Rig) -> None:
     assert any(isinstance(action, Load) for action in rig.engine().plan([phase]).actions)
 
 
+def test_beside_no_gpu_it_is_with_the_others(rig: Rig) -> None:
+    """Where there is only main memory, the option asks for what is the case anyway."""
+    alone = Rig(rig.chat, rig.flux, rig.cogvideox)
+    engine = alone.engine()
+    (one,) = pipeline.cascades([shot(refine__device="cpu")], alone.models, engine.capacity, engine.demand)
+    assert any(isinstance(action, Load) for action in engine.plan([one.caption]).actions)
+    assert one.caption.recipe == pipeline.refine(shot(refine__device="cpu"), rig.models).recipe
+
+
+def test_a_batch_runs_each_shot_where_it_is_asked_for(rig: Rig, tmp_path: Path) -> None:
+    engine, store = rig.engine(), rig.store(tmp_path)
+    asked = shot("a red boat"), shot("a blue cat", refine__device="cpu"), shot("a dog")
+    phases = [pipeline.refine(one, rig.models) for one in asked]
+    made = engine.plan(phases)
+    places = [{bool(part.host) for part in run.phases[0].components if part.name == "refine.llm"} for run in made.runs]
+    assert sorted(places, key=str) == [{False}, {True}] and sorted(len(run.phases) for run in made.runs) == [1, 2]
+    engine.check(made)
+    list(engine.run(made, store))
+    assert all(store.artifact(phase) for phase in phases)
+
+
 def encodes(models: Models) -> list[Phase]:
     cascade = pipeline.cascade(shot(), models)
     return [phase for phase in cascade.phases if phase.verb == "encode"]

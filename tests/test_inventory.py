@@ -58,6 +58,40 @@ def test_a_clock_that_went_back_makes_nothing_old(store: Store) -> None:
     assert inventory.collect(store, older=30 * DAY, now=1e9).removed == 0
 
 
+def test_what_a_run_needs_that_begins_during_the_collection_stays(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "FRESH", 0.0)
+    for name in "abc":
+        put(store, name, age=9 * DAY)
+    other = Store(tmp_path)
+    other.hold = other.holds.of("run", "boats")
+    listed = inventory.items
+
+    def begin_after(of: Store) -> list[inventory.Item]:
+        found = list(listed(of))
+        assert other.get("b" * 64)
+        return found
+
+    monkeypatch.setattr(inventory, "items", begin_after)
+    done = inventory.collect(store, keep=0, now=1e9)
+    monkeypatch.undo()
+    assert there(store) == {"b"} and (done.removed, done.needed) == (2, 1)
+
+
+def test_what_another_process_gives_up_is_not_damaged(store: Store) -> None:
+    for name in "abc":
+        put(store, name)
+    (damaged,) = store.folder.rglob("b*.latents.bin")
+    damaged.write_bytes(b"torn")
+    found = []
+    for item in inventory.damaged(store):
+        found.append(item.key[0])
+        for file in store.folder.rglob("cccc*.*"):
+            file.unlink()
+    assert found == ["b"]
+
+
 def test_what_an_unfinished_run_needs_stays_until_it_is_given_up(tmp_path: Path) -> None:
     store = Store(tmp_path).open()
     store.hold = store.holds.of("run", "boats\n-> outputs")

@@ -77,3 +77,20 @@ def test_stopped_in_the_middle_only_weights_stay(rig: Rig, tmp_path: Path) -> No
     engine.close()
     gc.collect()
     assert device.used() == 0
+
+
+def test_a_model_that_is_warm_on_the_gpu_is_another_than_one_on_the_cpu(rig: Rig, tmp_path: Path) -> None:
+    engine, _ = warm(rig)
+    store = rig.store(tmp_path)
+    for device in ("same", "cpu", "same"):
+        phase = pipeline.refine(shot(f"a boat on {device}", refine__device=device), rig.models)
+        run(engine, store, [phase])
+        assert store.artifact(phase) is not None
+
+
+def test_what_was_learnt_of_one_shots_options_is_not_told_of_anothers(rig: Rig) -> None:
+    """Their mappings may come to lie where others lay."""
+    engine, _ = warm(rig)
+    steps = [engine.demand(goals(rig, engine, shot(video__num_inference_steps=n))[0].inputs[0]).passes
+             for n in range(1, 60)]  # fmt: skip
+    assert steps == list(range(1, 60))

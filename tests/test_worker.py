@@ -19,7 +19,8 @@ from animatic.errors import OutputError
 from animatic.events import Failed, Loaded, PhaseEnded
 from animatic.history import History
 from animatic.jobs import Job, Jobs
-from animatic.worker import Config, Will, Worker
+from animatic.prepare import Wish, prepare
+from animatic.worker import Config, Engines, Will, Worker
 from tests import little
 from tests.services import FEW
 
@@ -249,3 +250,15 @@ def test_what_is_told_of_a_worker_is_what_it_did() -> None:
     counters.see(PhaseEnded("image.denoise", "x", 0.0, 0, hit=True))
     counters.see(Failed("x", "image.denoise", "oh", RuntimeError()))
     assert (counters.loaded_bytes, counters.hits, counters.seconds) == (5, 1, {"image.denoise": 2.0})
+
+
+def test_one_engine_serves_presets_of_the_same_models_and_no_others(home: Path) -> None:
+    folder = home / "xdg_config_home" / "animatic" / "presets"
+    (folder / "rounded.toml").write_text('extends = "little"\ntitle = "Rounded"\n[video]\ndtype = "bfloat16"\n')
+    (folder / "slower.toml").write_text(
+        'extends = "little"\ntitle = "Slower"\n[video.options]\nnum_inference_steps = 9\n'
+    )
+    engines = Engines(None)
+    first, slower, rounded = (engines.of(prepare([Wish("a boat", name)])) for name in ("little", "slower", "rounded"))
+    engines.drop()
+    assert first is slower and rounded is not first

@@ -81,8 +81,8 @@ Subset = Literal["whole", "modulation", "rest"]
 class Component:
     """One set of weights (or a tokenizer, or a scheduler's configuration): the unit of memory.
 
-    Two components are equal when they hold the same tensors in the same dtype, whatever they are called: one T5 may
-    be the text encoder of two models.
+    Two components are equal when they hold the same tensors in the same dtype and in the same place, whatever they are
+    called: one T5 may be the text encoder of two models.
 
     name     "image.transformer": the stage whose model it belongs to, and its part there
     model    which model: repository and revision, or folder
@@ -107,8 +107,8 @@ class Component:
     role: str = ""
 
     @property
-    def identity(self) -> tuple[str, Subset]:
-        return self.holds or f"{self.model}/{self.part}", self.subset
+    def identity(self) -> tuple[str, Subset, bool]:
+        return self.holds or f"{self.model}/{self.part}", self.subset, bool(self.host)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Component) and self.identity == other.identity

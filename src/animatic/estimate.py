@@ -99,7 +99,7 @@ class Estimator:
         self._history.note_load(self._device, component_name(component), component.disk, seconds)
 
     def _key(self, phase: Phase) -> tuple[Any, ...]:
-        return phase.name, id(phase.shot.options)
+        return phase.name, tuple(phase.shot.options.items()), any(component.host for component in phase.components)
 
     def _demand(self, phase: Phase, least: int) -> Demand:
         known = self.cost(phase)

@@ -7,9 +7,10 @@ It reads names and times only, so a hundred thousand artifacts take seconds.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,10 @@ PRECIOUS = ("caption", "still")
 """Kinds that name what follows from them: small, and collected last."""
 DAMAGED_FOR = 30 * 86_400.0
 """Seconds that a damaged artifact stays for a person to look at."""
+
+
+FRESH = 0.2
+"""Seconds that a collection relies on what it read of unfinished runs."""
 
 
 @dataclass
@@ -56,7 +61,10 @@ def items(store: Store) -> Iterator[Item]:
                 key, _, rest = entry.name.partition(".")
                 if len(key) != 64:
                     continue
-                status = entry.stat()
+                try:
+                    status = entry.stat()
+                except FileNotFoundError:
+                    continue  # Given up meanwhile.
                 item = found.setdefault(key, Item(key))
                 item.files.append(Path(entry.path))
                 item.nbytes += status.st_size
@@ -70,9 +78,15 @@ def items(store: Store) -> Iterator[Item]:
 def damaged(store: Store) -> Iterator[Item]:
     """Read every artifact, and set aside those that are not what their records say."""
     for item in items(store):
-        if item.used is not None and store.get(item.key) is None:
+        if item.used is not None and store.get(item.key) is None and _still_there(store, item):
             yield item
         store.forget()
+
+
+def _still_there(store: Store, item: Item) -> bool:
+    """Whether it was set aside, or cannot be read; not, when another process has given it up meanwhile."""
+    places = {store.folder / DAMAGED, *(file.parent for file in item.files)}
+    return any((place / file.name).exists() for place in places for file in item.files)
 
 
 def collect(store: Store, keep: int | None = None, older: float | None = None, now: float | None = None) -> Collected:
@@ -82,7 +96,7 @@ def collect(store: Store, keep: int | None = None, older: float | None = None, n
     A clock that went back makes nothing old: what was used in the future counts as used now.
     """
     now = time.time() if now is None else now
-    needed = frozenset[str]().union(*store.holds.unfinished().values())
+    needed = _Needed(store)
     strays = _sweep(store, needed, now)
     every = [item for item in items(store) if not _incomplete(item, store)]
     every.sort(key=lambda item: (item.kind in PRECIOUS, item.used or 0.0))
@@ -100,6 +114,21 @@ def collect(store: Store, keep: int | None = None, older: float | None = None, n
         removed += 1
         freed += item.nbytes
     return Collected(removed, freed, len(every) - removed, total - freed, held, strays)
+
+
+class _Needed:
+    """The keys that unfinished runs need. Looked up again all along: runs begin while a collection goes on."""
+
+    def __init__(self, store: Store) -> None:
+        self._holds = store.holds
+        self._keys = frozenset[str]()
+        self._read = -math.inf
+
+    def __contains__(self, key: str) -> bool:
+        if time.monotonic() - self._read > FRESH:
+            self._keys = frozenset[str]().union(*self._holds.unfinished().values())
+            self._read = time.monotonic()
+        return key in self._keys
 
 
 def _incomplete(item: Item, store: Store) -> bool:
@@ -120,7 +149,7 @@ def _remove(item: Item) -> None:
             file.unlink(missing_ok=True)
 
 
-def _sweep(store: Store, needed: Collection[str], now: float) -> int:
+def _sweep(store: Store, needed: _Needed, now: float) -> int:
     """Remove what killed processes left: half written files, states that nobody goes on from, locks; and what was set
     aside as damaged long ago.
     """

@@ -50,10 +50,11 @@ class Cascade:
 def cascades(shots: Sequence[Shot], models: Models, capacity: Capacity, demand: Demands) -> list[Cascade]:
     """The shots' phases, their transformers split where that saves memory which is short."""
     divided: dict[int, frozenset[Stage]] = {}
+    beside = not capacity.unified
     for shot in shots:
         if id(shot.options) not in divided:
-            divided[id(shot.options)] = split(cascade(shot, models), models, capacity, demand)
-    return [cascade(shot, models, divided[id(shot.options)]) for shot in shots]
+            divided[id(shot.options)] = split(cascade(shot, models, (), beside), models, capacity, demand)
+    return [cascade(shot, models, divided[id(shot.options)], beside) for shot in shots]
 
 
 def split(one: Cascade, models: Models, capacity: Capacity, demand: Demands) -> frozenset[Stage]:
@@ -70,9 +71,13 @@ def split(one: Cascade, models: Models, capacity: Capacity, demand: Demands) -> 
     )
 
 
-def cascade(shot: Shot, models: Models, divided: Collection[Stage] = ()) -> Cascade:
-    """prompt -> refine -> image -> video. `divided`: stages whose transformer is split (see `split`)."""
-    caption = refine(shot, models)
+def cascade(shot: Shot, models: Models, divided: Collection[Stage] = (), beside: bool = True) -> Cascade:
+    """prompt -> refine -> image -> video.
+
+    divided  stages whose transformer is split (see `split`)
+    beside   whether there is a GPU, beside which the CPU may run a model in memory of its own
+    """
+    caption = refine(shot, models, beside)
     drawing = image(shot, models, caption, "image" in divided)
     still = drawing[-1]
     filming = video(shot, models, caption, still, "video" in divided)
@@ -81,7 +86,7 @@ def cascade(shot: Shot, models: Models, divided: Collection[Stage] = ()) -> Casc
     return Cascade(shot, caption, still, frames, clip, (caption, *drawing, *filming))
 
 
-def refine(shot: Shot, models: Models) -> Phase:
+def refine(shot: Shot, models: Models, beside: bool = True) -> Phase:
     """The paragraph: written by the chat model, or given."""
     tokens = _token_limit(shot)
     tokenizer = component(models["video"], "tokenizer")
@@ -101,7 +106,8 @@ def refine(shot: Shot, models: Models) -> Phase:
     }
     sampling = ("words", "max_new_tokens", "temperature", "top_p", "device")
     made = _phase("refine.generate", "caption", shot, models, (), sampling, asked)
-    own = made.components if shot.option("refine.device") == "same" else tuple(map(_on_the_cpu, made.components))
+    apart = beside and shot.option("refine.device") == "cpu"
+    own = tuple(map(_on_the_cpu, made.components)) if apart else made.components
     return replace(made, components=(*own, tokenizer))
 
 

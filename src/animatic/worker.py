@@ -29,6 +29,7 @@ from animatic.jobs import BEAT, Job, Jobs
 from animatic.making import Engine
 from animatic.prepare import ANY, Footing, Prepared, Wish
 from animatic.production import Order, produce
+from animatic.spec import Model
 from animatic.storage import Storage
 
 LOOK = 0.1
@@ -123,7 +124,7 @@ class Engines:
         from animatic import device  # here, because they import torch
         from animatic.engine import LocalEngine
 
-        models = {stage: (model.spec.identity, model.folder) for stage, model in one.models.items()}
+        models = {stage: _loaded(model) for stage, model in one.models.items()}
         if models != self._models:
             self.drop()
             self._engine = LocalEngine(
@@ -141,6 +142,12 @@ class Engines:
         if self._engine is not None:
             self._engine.close()
         self._engine = self._models = None
+
+
+def _loaded(model: Model) -> tuple[Any, ...]:
+    """What makes a difference to an engine that has loaded it: the files, and what is done with them."""
+    spec = model.spec
+    return spec.identity, spec.family, spec.dtype, spec.preview, model.folder, model.digests, model.settings
 
 
 class Worker:
