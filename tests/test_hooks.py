@@ -64,7 +64,7 @@ def tell(jobs: Jobs, listener: Listener, times: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "FIRST", 0.0)
 
     async def run() -> None:
-        task = asyncio.create_task(Hooks(jobs, "secret").run())
+        task = asyncio.create_task(Hooks(jobs, b"secret").run())
         async with asyncio.timeout(20):
             while len(listener.told) < times or jobs.database.rows.execute("SELECT 1 FROM hooks").fetchone():
                 await asyncio.sleep(0.01)
@@ -101,6 +101,17 @@ def test_it_is_told_again_until_it_is_taken_and_no_redirect_is_followed(
     over(jobs, listener.url)
     tell(jobs, listener, 3, monkeypatch)
     assert len({headers["webhook-id"] for headers, _ in listener.told}) == 1 and len(listener.told) == 3
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:https/x", "http://127.0.0.1:99999/x", "http://a\nb/x", "nowhere"])
+def test_an_address_that_is_none_keeps_no_other_from_being_told(
+    tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    jobs = Jobs(tmp_path)
+    over(jobs, url)
+    name = over(jobs, listener.url)
+    tell(jobs, listener, 1, monkeypatch)
+    assert [json.loads(body)["data"]["id"] for _, body in listener.told] == [name]
 
 
 def test_a_host_that_is_gone_is_given_up(tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:

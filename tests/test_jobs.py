@@ -142,7 +142,7 @@ def test_a_job_that_kills_its_worker_again_and_again_fails(jobs: Jobs) -> None:
     job = jobs.add("ann", asked(), {})
     for _ in range(ATTEMPTS):
         assert claimed(jobs).id == job.id
-        jobs.release("cpu")
+        jobs.release("cpu", died=True)
     failed = jobs.get(job.id)
     assert failed is not None and failed.status == "failed" and failed.state["error"]["code"] == "worker_crashed"
 
@@ -152,8 +152,34 @@ def test_a_job_that_gets_further_each_time_never_fails_for_it(jobs: Jobs) -> Non
     for _ in range(3 * ATTEMPTS):
         job = claimed(jobs)
         jobs.note("cpu", {job.number: Change({}, further=True)})
-        jobs.release("cpu")
+        jobs.release("cpu", died=True)
     assert claimed(jobs).id == job.id
+
+
+def test_a_worker_that_ends_as_it_should_is_nobodys_fault(jobs: Jobs) -> None:
+    jobs.add("ann", asked(), {})
+    for _ in range(2 * ATTEMPTS):
+        claimed(jobs)
+        jobs.release("cpu")
+    assert claimed(jobs).attempts == 1
+
+
+def test_a_job_that_kills_its_worker_takes_no_other_along(jobs: Jobs) -> None:
+    ids = [jobs.add("ann", asked(f"boat {n}"), {}).id for n in range(3)]
+    assert [job.id for job in jobs.claim("cpu", TOGETHER)] == ids
+    jobs.release("cpu", died=True)
+    done: list[str] = []
+    for _ in range(20):
+        if not (group := jobs.claim("cpu", TOGETHER)):
+            break
+        if ids[0] in [job.id for job in group]:
+            assert len(group) == 1
+            jobs.release("cpu", died=True)
+        else:
+            done += [job.id for job in group]
+            for job in group:
+                jobs.settle("cpu", job.number, "completed", {})
+    assert done == ids[1:] and (first := jobs.get(ids[0])) is not None and first.status == "failed"
 
 
 # ------------------------------------------------------------------------------------- what is wanted in the meantime

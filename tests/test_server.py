@@ -14,6 +14,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from animatic.jobs import Job
+from animatic.keys import Keys
 from animatic.options import NAMES
 from animatic.service import Service
 from animatic.storage import KEPT
@@ -313,6 +314,67 @@ def test_a_paragraph_may_be_given_at_any_time(client: TestClient) -> None:
     answer = client.post(f"/v1/videos/{video['id']}/caption", json={"caption": "A blue boat sails."}).json()
     assert answer["caption"] == "A blue boat sails." and answer["status"] == "queued"
     refused(client.post(f"/v1/videos/{video['id']}/caption", json={"caption": " "}), 400, "invalid_prompt", "prompt")
+
+
+def test_the_paragraph_that_was_given_last_holds_whoever_has_read_it(tmp_path: Path) -> None:
+    with desk_alone(tmp_path) as (client, service):
+        address = f"/v1/videos/{create(client, stills=2)['id']}"
+
+        def reach(caption: str) -> dict[str, Any]:
+            """As a worker leaves it that has drawn the stills of a paragraph."""
+            (job,) = service.jobs.claim("test", {})
+            state = {**job.state, "caption": caption, "stills": 2, "preview": "image.denoise-7"}
+            service.jobs.settle("test", job.number, "in_progress", state, waiting="still")
+            found: dict[str, Any] = client.get(address).json()
+            return found
+
+        def say(caption: str) -> dict[str, Any]:
+            found: dict[str, Any] = client.post(f"{address}/caption", json={"caption": caption}).json()
+            return found
+
+        before = reach("The model's own.")
+        assert say("Mine.")["caption"] == "Mine." and client.get(address).json()["stills"] == []
+        (job,) = service.jobs.claim("test", {})
+        assert say("Another.")["caption"] == "Another." and say("Mine.")["caption"] == "Mine."
+        assert service.jobs.settle("test", job.number, "queued", {**job.state, "caption": "Another."}) == "restart"
+        assert client.get(address).json()["caption"] == "Mine."
+        after = reach("Mine.")
+        assert after["caption"] == "Mine." and len(after["stills"]) == len(before["stills"]) == 2
+        old, new = ({*seen["stills"], seen["preview"]} for seen in (before, after))
+        assert not old & new, "viewers keep what they saw at an address"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example:8443:1/x",
+        "http://hooks.example:https/x",
+        "http://hooks.example:99999/x",
+        "http://hooks.example:8443/a\nb",
+        "http://hooks.example:8443/a b",
+        "http://hooks.example:8443@elsewhere/",
+        "ftp://hooks.example:8443/x",
+        "http://elsewhere/x",
+    ],
+)
+def test_a_webhook_that_could_not_be_told_is_refused(client: TestClient, url: str) -> None:
+    answer = client.post("/v1/videos", json={"prompt": "a red boat", "webhook_url": url})
+    refused(answer, 400, "url_not_allowed", "webhook_url")
+
+
+def test_a_webhook_may_be_written_in_capitals(client: TestClient) -> None:
+    create(client, webhook_url="https://Hooks.Example:8443/done")
+
+
+def test_a_page_after_a_video_that_is_gone_is_none(client: TestClient) -> None:
+    video = create(client)
+    client.delete(f"/v1/videos/{video['id']}")
+    refused(client.get("/v1/videos", params={"after": video["id"]}), 404, "video_not_found", "after")
+
+
+def test_a_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    Keys(tmp_path / "data").add("ann")
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
 
 # -------------------------------------------------------------------------------------------------------------- doors

@@ -56,3 +56,17 @@ def test_a_wrong_file_is_told(tmp_path: Path) -> None:
 )
 def test_only_loopback_is_loopback(host: str, loopback: bool) -> None:
     assert Settings(host=host).loopback is loopback
+
+
+def test_a_webhooks_secret_is_text_or_base64_as_the_specification_has_it() -> None:
+    assert settings({}, {}).webhook_key is None
+    assert settings({"webhook_secret": "any text"}, {}).webhook_key == b"any text"
+    assert settings({"webhook_secret": "whsec_AAEC/w=="}, {}).webhook_key == bytes([0, 1, 2, 255])
+    with pytest.raises(OptionError, match="what follows whsec_ is not base64") as caught:
+        _ = settings({"webhook_secret": "whsec_not!"}, {}).webhook_key
+    assert "not!" not in str(caught.value)
+
+
+def test_hosts_are_the_same_however_they_are_written() -> None:
+    found = settings({"hosts": "Studio.Example.org", "webhooks": ["Hooks.Example.org"]}, {})
+    assert found.hosts == ("studio.example.org",) and found.webhooks == ("hooks.example.org",)

@@ -47,3 +47,17 @@ def test_what_is_not_there_is_told_so(kept: Storage) -> None:
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="--storage nowhere://x"):
         storage("nowhere://x", tmp_path)
+
+
+def test_what_cannot_be_removed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = storage(None, tmp_path)
+    (tmp_path / "one").write_bytes(b"film")
+    kept.put("video_1/video.mp4", tmp_path / "one")
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.unlink", failing)
+    with pytest.raises(OutputError, match="disk failed"):
+        kept.remove("video_1")
+    assert read(kept, "video_1/video.mp4") == b"film"

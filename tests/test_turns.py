@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from animatic.turns import Waiting, group, order
 
 OWNERS = st.sampled_from(["ann", "bob", "cid"])
-JOBS = st.lists(st.tuples(OWNERS, st.integers(0, 1), st.sampled_from("PQ")), max_size=24).map(
+JOBS = st.lists(st.tuples(OWNERS, st.integers(0, 1), st.sampled_from("PQ"), st.booleans()), max_size=24).map(
     lambda rows: [Waiting(number, *row) for number, row in enumerate(rows, 1)]
 )
 SERVED = st.dictionaries(OWNERS, st.integers(0, 9))
@@ -29,6 +29,12 @@ def test_only_shots_of_the_same_models_go_together() -> None:
     waiting = [Waiting(1, "ann", models="P"), Waiting(2, "ann", models="Q"), Waiting(3, "ann", models="P")]
     assert [one.number for one in group(waiting, {}, 8)] == [1, 3]
     assert [one.number for one in group(waiting, {}, 1)] == [1]
+
+
+def test_what_was_tried_before_goes_alone() -> None:
+    first, second, third = Waiting(1, "ann", tried=True), Waiting(2, "ann"), Waiting(3, "ann", tried=True)
+    assert group([first, second], {}, 8) == [first]
+    assert group([second, third], {}, 8) == [second]
 
 
 @given(JOBS, SERVED)

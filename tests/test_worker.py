@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from animatic import bitmap, media, provenance
+from animatic.attempt import Attempt
 from animatic.budget import LIBRARIES
 from animatic.commission import Commission
 from animatic.errors import OutputError
@@ -20,6 +21,7 @@ from animatic.events import Failed, Loaded, PhaseEnded
 from animatic.history import History
 from animatic.jobs import Job, Jobs
 from animatic.prepare import Wish, prepare
+from animatic.storage import storage
 from animatic.worker import Config, Engines, Will, Worker
 from tests import little
 from tests.services import FEW
@@ -250,6 +252,40 @@ def test_what_is_told_of_a_worker_is_what_it_did() -> None:
     counters.see(PhaseEnded("image.denoise", "x", 0.0, 0, hit=True))
     counters.see(Failed("x", "image.denoise", "oh", RuntimeError()))
     assert (counters.loaded_bytes, counters.hits, counters.seconds) == (5, 1, {"image.denoise": 2.0})
+
+
+def test_stills_alone_and_stills_to_choose_from_go_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Worker, "_size", lambda *_: 8)
+    jobs = Jobs(tmp_path)
+    alone = jobs.add("ann", asked(kind="image"), STATE)
+    choosing = jobs.add("ann", asked("a blue boat", stills=2), STATE)
+    with working(tmp_path) as shop:
+        assert shop.completed(alone).state["stills"] == 1
+        waiting = shop.until(choosing, lambda one: bool(one.waiting) or one.over)
+        assert (waiting.status, waiting.waiting, waiting.state["stills"]) == ("in_progress", "still", 2)
+
+
+def test_what_is_wanted_of_a_job_that_waits_for_its_own_attempt_stops_no_other(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path)
+    first, second = (jobs.add("ann", asked(f"boat {n}"), STATE) for n in (1, 2))
+    jobs.claim("test", {first.commission.models: 8})
+    attempt = Attempt([first], jobs, "test", storage(None, tmp_path), tmp_path)
+    jobs.cancel(second.id)
+    assert not attempt.unwanted() and attempt.left == [first]
+    jobs.cancel(first.id)
+    assert attempt.unwanted() and attempt.left == []
+
+
+def test_a_dead_workers_leavings_go_with_their_jobs(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path)
+    over, waiting = (jobs.add("ann", asked(f"boat {n}"), STATE) for n in (1, 2))
+    jobs.cancel(over.id)
+    (tmp_path / "work").mkdir()
+    for job in (over, waiting):
+        (tmp_path / "work" / f"{job.id}-still-1.png").write_bytes(b"")
+    with working(tmp_path) as shop:
+        shop.completed(waiting)
+        assert not list((tmp_path / "work").glob(f"{over.id}*"))
 
 
 def test_one_engine_serves_presets_of_the_same_models_and_no_others(home: Path) -> None:

@@ -35,7 +35,6 @@ class Attempt:
         self._work = work
         self._flushed = 0.0
         self._goal = jobs[0].commission.goal
-        self._kind = jobs[0].commission.kind
 
     @property
     def left(self) -> list[Job]:
@@ -63,12 +62,10 @@ class Attempt:
     def unwanted(self) -> bool:
         """Whether somebody wants some of the jobs stopped, or begun anew; those are settled."""
         wanted = self._jobs.wanted(self._worker)
-        if not wanted:
-            return False
-        self.flush()
-        for job in [one for one in self.left if one.number in wanted]:
+        mine = [one for one in self.left if one.number in wanted]  # Others of its group may wait for their own attempt.
+        for job in mine:
             self._settle(job, "queued")
-        return True
+        return bool(mine)
 
     def end(self) -> None:
         """All went through: those that are left were to be made up to here alone."""
@@ -109,7 +106,7 @@ class Attempt:
     def _drawn(self, job: Job, stills: Sequence[Path]) -> None:
         for number, still in enumerate(stills, 1):
             self._storage.put(f"{job.id}/still-{number}.png", still)
-        if self._kind == "image":
+        if job.kind == "image":
             self._tracker.state(job)["progress"] = 100
             self._settle(job, "completed")
         elif self._goal == "image":

@@ -25,6 +25,8 @@ class Database:
     """A database in `folder`, made when it is not there. Each thread has a connection of its own."""
 
     def __init__(self, folder: Path, schema: str) -> None:
+        with files.reported(folder, "--data"):  # What people ask for is nobody else's business.
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.check_writable(folder, 1 << 20, "--data")
         self.path = folder / FILE
         self._local = threading.local()

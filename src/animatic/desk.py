@@ -127,7 +127,8 @@ class Desk:
     def recaption(self, job: Job, caption: str) -> None:
         """Go on with another paragraph, from wherever the job stands. Raises AnimaticError."""
         _check_unfinished(job)
-        same = caption.strip() == job.state.get("caption")
+        before = job.commission.caption  # What was given last holds, also before anybody has read it.
+        same = caption.strip() == (job.state.get("caption") if before is None else before)
         asked = replace(job.commission, caption=caption.strip(), review=False)
         if not same and isinstance(asked.pick, int) and job.commission.stills > 1:
             asked = replace(asked, pick=None)  # It was one of the stills that are void now.
@@ -218,12 +219,13 @@ class Desk:
             return
         try:
             parts = urlsplit(url)
-            allowed = parts.scheme in ("http", "https") and {parts.netloc, parts.hostname} & set(
-                self._settings.webhooks
-            )
+            called = {parts.netloc.lower(), parts.hostname}  # with its port, and without
+            allowed = parts.scheme in ("http", "https") and called & set(self._settings.webhooks)
+            sound = url.isascii() and url.isprintable() and " " not in url and "@" not in parts.netloc
+            sound = sound and parts.port != 0  # Which raises ValueError for what is no port.
         except ValueError:
-            allowed = False
-        if not allowed or "@" in parts.netloc:
+            allowed = sound = False
+        if not (allowed and sound):
             raise WireError(400, "url_not_allowed", "webhook_url: this server tells only hosts that its operator lists",
                             "webhook_url")  # fmt: skip
 

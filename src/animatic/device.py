@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import mmap
+import os
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -324,6 +325,8 @@ class _CudaLane(Lane):
 
 def here(name: str | None = None) -> Device:
     """The device of that name ("cuda", "cuda:1", "cpu"); None: the GPU that torch sees first, else the CPU."""
+    # As nvidia-smi counts, by which `machine.py` plans; CUDA's own order is fastest first. Read at CUDA's first use.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     chosen = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
     return Cuda(chosen.index or 0, machine.probe().pinned_budget) if chosen.type == "cuda" else Cpu()
 

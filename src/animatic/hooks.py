@@ -23,24 +23,31 @@ TRIES = 8
 FIRST = 5.0
 """Seconds until a second try; each further one waits twice as long."""
 
+AT_ONCE = 16
+"""Hosts that are told at a time: one that does not answer keeps few others waiting."""
+
 log = logging.getLogger("animatic.serve")
 
 
 class Hooks:
-    """Keeps telling. `secret`: what the signature is made with; None: it is not signed."""
+    """Keeps telling. `key`: what the signature is made with; None: it is not signed."""
 
-    def __init__(self, jobs: Jobs, secret: str | None) -> None:
+    def __init__(self, jobs: Jobs, key: bytes | None) -> None:
         self._jobs = jobs
-        self._secret = secret
+        self._key = key
+        self._at_once = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
         async with httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
             while True:
-                for job, tries in self._jobs.untold(time.time()):
-                    done = await self._tell(client, job) or tries + 1 >= TRIES
-                    again = None if done else time.time() + FIRST * 2**tries
-                    await asyncio.to_thread(self._jobs.told, job, again)
+                await asyncio.gather(*(self._try(client, job, tries) for job, tries in self._jobs.untold(time.time())))
                 await asyncio.sleep(LOOK)
+
+    async def _try(self, client: httpx2.AsyncClient, job: Job, tries: int) -> None:
+        async with self._at_once:
+            done = await self._tell(client, job) or tries + 1 >= TRIES
+        again = None if done else time.time() + FIRST * 2**tries
+        await asyncio.to_thread(self._jobs.told, job, again)
 
     async def _tell(self, client: httpx2.AsyncClient, job: Job) -> bool:
         """Whether the host took it."""
@@ -56,7 +63,7 @@ class Hooks:
             answer = await client.post(
                 str(job.commission.webhook), content=body, headers=self._headers(event["id"], body)
             )
-        except httpx2.HTTPError as error:
+        except Exception as error:  # Whatever it is, it is this host's: others are to be told too.
             log.warning("a webhook failed", extra={"fields": {"job": job.id, "error": type(error).__name__}})
             return False
         return answer.is_success
@@ -64,7 +71,7 @@ class Hooks:
     def _headers(self, name: object, body: bytes) -> dict[str, str]:
         now = str(int(time.time()))
         headers = {"content-type": "application/json", "webhook-id": str(name), "webhook-timestamp": now}
-        if self._secret is not None:
-            signed = hmac.digest(self._secret.encode(), f"{name}.{now}.".encode() + body, hashlib.sha256)
+        if self._key is not None:
+            signed = hmac.digest(self._key, f"{name}.{now}.".encode() + body, hashlib.sha256)
             headers["webhook-signature"] = f"v1,{base64.b64encode(signed).decode()}"
         return headers

@@ -35,7 +35,7 @@ ALIVE = 15.0
 """Seconds since the last for which it is taken to be alive."""
 ATTEMPTS = 3
 """How often a job may take its worker down without getting any further."""
-DRAWN = ("stills", "scores", "picked")
+DRAWN = ("caption", "stills", "scores", "picked")
 """What of a job's state a new paragraph makes void."""
 THERE = "wanted != 'remove'"
 CANCELLED = {"code": "cancelled", "message": "it was cancelled"}
@@ -378,9 +378,11 @@ class Jobs:
             _tell(rows, number)
             return wanted
 
-    def release(self, worker: str) -> None:
-        """Give back all jobs of a worker that has died, or is about to end."""
+    def release(self, worker: str, died: bool = False) -> None:
+        """Give back all jobs of a worker that has died, or is about to end: then it was not their fault."""
         with self.database.writing(durable=True) as rows:
+            if not died:
+                rows.execute("UPDATE jobs SET attempts = max(attempts - 1, 0) WHERE worker = ?", (worker,))
             self._reclaim(rows, "worker = ?", worker)
             rows.execute("DELETE FROM workers WHERE name = ?", (worker,))
 
@@ -403,7 +405,7 @@ class Jobs:
             _tell(rows, row["number"])
 
     def _waiting(self, rows: sqlite3.Connection) -> list[Waiting]:
-        found = rows.execute("SELECT number, owner, priority, models FROM jobs WHERE status = 'queued'")
+        found = rows.execute("SELECT number, owner, priority, models, attempts > 0 FROM jobs WHERE status = 'queued'")
         return [Waiting(*row) for row in found]
 
     def _served(self, rows: sqlite3.Connection) -> dict[str, int]:

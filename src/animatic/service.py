@@ -48,13 +48,12 @@ class Service:
         self.desk = Desk(settings, self.jobs, self.supervisor.count)
         self.feed = Feed(self.jobs)
         self.gauges = Gauges(self.jobs)
+        self.hooks = Hooks(self.jobs, settings.webhook_key)
         self.draining = False
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        secret = self.settings.webhook_secret
-        hooks = Hooks(self.jobs, secret.get_secret_value() if secret else None)
-        tasks = [asyncio.create_task(_for_ever(one)) for one in (self.feed.run, hooks.run, self._keep_house)]
+        tasks = [asyncio.create_task(_for_ever(one)) for one in (self.feed.run, self.hooks.run, self._keep_house)]
         self.supervisor.start()
         try:
             yield

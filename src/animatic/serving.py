@@ -31,7 +31,7 @@ def serve(settings: Settings) -> None:
         raise OptionError(f"--host {settings.host} can be reached by others, and no key is needed yet: "
                           "add one with animatic serve keys add NAME")  # fmt: skip
     lock = FileLock(settings.data / "server.lock")
-    with files.reported(settings.data, "--data"):  # What people ask for is nobody else's business.
+    with files.reported(settings.data, "--data"):  # As `database.py` does.
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         lock.acquire(timeout=2.0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 
 from animatic import config, store
 from animatic.errors import OptionError, nearest
@@ -16,6 +17,7 @@ from animatic.sizes import parse_bytes
 
 PREFIX = "ANIMATIC_SERVE_"
 TABLE = "serve"
+WHSEC = "whsec_"
 
 
 def _listed(value: Any) -> Any:
@@ -28,6 +30,7 @@ def _bytes(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Hosts = Annotated[tuple[Annotated[str, StringConstraints(to_lower=True)], ...], BeforeValidator(_listed)]
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 
 
@@ -44,7 +47,8 @@ class Settings(BaseModel):
     drain           seconds that running jobs get at SIGTERM; what is not done goes on at the next start
     hosts           names that this server is called by, besides localhost and IP addresses
     trusted_proxies addresses whose X-Forwarded-* headers are believed; root_path: the prefix a proxy strips
-    webhooks        hosts that may be told when a video is done; webhook_secret: with which that is signed
+    webhooks        hosts that may be told when a video is done; webhook_secret: with which that is signed (`whsec_` and
+                    base64, or any text)
     log_prompts     whether prompts are logged
     """
 
@@ -64,10 +68,10 @@ class Settings(BaseModel):
     queue: int = Field(10_000, ge=1)
     keep_days: float = Field(0.0, ge=0)
     drain: float = Field(30.0, ge=0)
-    hosts: Names = ()
+    hosts: Hosts = ()
     trusted_proxies: Names = ()
     root_path: str = ""
-    webhooks: Names = ()
+    webhooks: Hosts = ()
     webhook_secret: SecretStr | None = None
     body_bytes: Bytes = Field(16 << 20, ge=1024)
     body_seconds: float = Field(30.0, gt=0)
@@ -87,6 +91,21 @@ class Settings(BaseModel):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def webhook_key(self) -> bytes | None:
+        """What webhooks are signed with: of a secret as Standard Webhooks writes it, the base64 behind `whsec_`; of any
+        other, its text. Raises OptionError.
+        """
+        if self.webhook_secret is None:
+            return None
+        secret = self.webhook_secret.get_secret_value()
+        if not secret.startswith(WHSEC):
+            return secret.encode()
+        try:
+            return base64.b64decode(secret.removeprefix(WHSEC), validate=True)
+        except ValueError:
+            raise OptionError(f"webhook_secret: what follows {WHSEC} is not base64") from None
 
 
 def settings(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None) -> Settings:

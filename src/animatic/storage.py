@@ -37,7 +37,7 @@ class Storage(Protocol):
         """A kept file to be read, seekable, and its bytes; None: it is not there. Raises OutputError."""
 
     def remove(self, folder: str) -> None:
-        """Forget all of a folder."""
+        """Forget all of a folder; one that is not there is forgotten already. Raises OutputError."""
 
 
 class Folder:
@@ -61,7 +61,9 @@ class Folder:
         return None if path is None else (path.open("rb"), path.stat().st_size)
 
     def remove(self, folder: str) -> None:
-        shutil.rmtree(self._folder / folder, ignore_errors=True)
+        path = self._folder / folder
+        with files.reported(path, "--data"), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(path)
 
 
 class Remote:

@@ -119,10 +119,14 @@ class Supervisor:
         if config.share > 1:
             environment.setdefault("OMP_NUM_THREADS", str(max(1, machine.probe().cores // config.share)))
         # A session of its own: Ctrl-C in the terminal is the server's to pass on.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "animatic.worker", stdin=asyncio.subprocess.PIPE, env=environment,
-            start_new_session=True,
-        )  # fmt: skip
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "animatic.worker", stdin=asyncio.subprocess.PIPE, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:  # No memory or no process to be had now: it is tried again, as when a worker ends.
+            log.warning("a worker cannot be started", extra={"fields": {"device": seat.name, "error": str(error)}})
+            return -1
         self._processes[seat.name] = process
         assert process.stdin is not None
         with contextlib.suppress(ConnectionError):

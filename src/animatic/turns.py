@@ -18,12 +18,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Waiting:
-    """A job that waits. `number`: counts up with age; `models`: what is alike in it loads the same models."""
+    """A job that waits.
+
+    number  counts up with age
+    models  what is alike in it loads the same models
+    tried   it was begun before, and its worker died
+    """
 
     number: int
     owner: str
     priority: int = 0
     models: str = ""
+    tried: bool = False
 
 
 def order(waiting: Sequence[Waiting], served: Mapping[str, int]) -> Iterator[Waiting]:
@@ -47,11 +53,15 @@ def order(waiting: Sequence[Waiting], served: Mapping[str, int]) -> Iterator[Wai
 
 
 def group(waiting: Sequence[Waiting], served: Mapping[str, int], size: int) -> list[Waiting]:
-    """The head of the order, and with it up to `size` in all of those with the same models and priority."""
+    """The head of the order, and with it up to `size` in all of those with the same models and priority.
+
+    What was tried before goes alone: it may be what took its worker down, and should take no other job along.
+    """
     chosen: list[Waiting] = []
     for one in order(waiting, served):
-        if len(chosen) >= size:
+        if chosen and (len(chosen) >= size or chosen[0].tried):
             break
-        if not chosen or (one.models, one.priority) == (chosen[0].models, chosen[0].priority):
+        alike = not chosen or (one.models, one.priority) == (chosen[0].models, chosen[0].priority)
+        if alike and not (chosen and one.tried):
             chosen.append(one)
     return chosen

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import zlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -267,6 +268,9 @@ def video(job: Job, turn: tuple[int, float] | None = None, expires: float | None
     state, asked = job.state, job.commission
     position, left = turn if turn is not None else (None, state.get("remaining"))
     preview = state.get("preview")
+    caption = state.get("caption") or asked.caption
+    # From another paragraph come other pictures, under addresses of their own: viewers keep what they saw under one.
+    drawing = f"of={zlib.crc32((caption or '').encode('utf-8', 'replace')):08x}"
     return Video(
         id=job.id,
         model=asked.preset,
@@ -281,7 +285,7 @@ def video(job: Job, turn: tuple[int, float] | None = None, expires: float | None
         remixed_from_video_id=asked.remixed,
         error=Error(**state["error"]) if state.get("error") else None,
         seed=asked.seed,
-        caption=state.get("caption") or asked.caption,
+        caption=caption,
         stage=state.get("stage"),
         phase=state.get("phase"),
         step=state.get("step"),
@@ -289,10 +293,10 @@ def video(job: Job, turn: tuple[int, float] | None = None, expires: float | None
         remaining_seconds=None if left is None or job.over else round(left, 1),
         position=position,
         waiting_for=job.waiting or None,  # type: ignore[arg-type]
-        stills=[f"/v1/videos/{job.id}/stills/{number}" for number in range(1, state.get("stills", 0) + 1)],
+        stills=[f"/v1/videos/{job.id}/stills/{number}?{drawing}" for number in range(1, state.get("stills", 0) + 1)],
         scores=state.get("scores", []),
         picked=state.get("picked") or (asked.pick if isinstance(asked.pick, int) else None),
-        preview=f"/v1/videos/{job.id}/preview?step={preview}" if preview else None,
+        preview=f"/v1/videos/{job.id}/preview?step={preview}&{drawing}" if preview else None,
         options=dict(state.get("options", {})),
         notices=state.get("notices", []),
         remarks=state.get("remarks", []),

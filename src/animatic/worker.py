@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -167,7 +168,8 @@ class Worker:
         self.counters = Counters()
 
     def run(self) -> None:
-        self._jobs.release(self._name)  # Of one that bore this name before, and is dead: it held the lock.
+        self._jobs.release(self._name, died=True)  # One that bore this name before, and held the lock.
+        self._sweep()
         worked = time.monotonic()
         while not self._will.draining.is_set():
             self.counters.state = "idle"
@@ -182,6 +184,13 @@ class Worker:
                 self._will.draining.wait(LOOK)
         self._engines.drop()
         self._jobs.release(self._name)
+
+    def _sweep(self) -> None:
+        """Remove what dead workers left of jobs that nobody makes any more."""
+        for path in self._work.glob("*_*"):
+            job = self._jobs.get("_".join(re.split("[_-]", path.name)[:2]))
+            if job is None or job.over:
+                path.unlink(missing_ok=True)
 
     def _size(self, models: str) -> int:
         """How many jobs of some models go together: several where that spares loading."""

@@ -76,13 +76,17 @@ export function gallery() {
       if (closed) return;
       const there = new Set(page.data.map((video) => video.id));
       // One that is not listed any more was deleted elsewhere; of those beyond the page nothing is known.
-      if (!page.has_more)
-        for (const [id, one] of cards)
-          if (!there.has(id)) {
-            one.element.remove();
-            cards.delete(id);
-          }
-      [...page.data].reverse().forEach((video) => place(video, true));
+      const oldest = page.has_more ? (page.data.at(-1)?.created_at ?? 0) : -1;
+      for (const [id, one] of cards)
+        if (!there.has(id) && one.video.created_at > oldest) {
+          one.element.remove();
+          cards.delete(id);
+        }
+      // Only what is newer than all that is known is new; what else is not known is for "Show more".
+      const known = page.data.findIndex((video) => cards.has(video.id));
+      const fresh = known < 0 ? page.data : page.data.slice(0, known);
+      [...fresh].reverse().forEach((video) => place(video, true));
+      page.data.forEach((video) => cards.get(video.id)?.update(video));
       write(state, "");
     } catch {
       if (!closed) write(state, "Connection lost, trying again.");
