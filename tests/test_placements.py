@@ -15,13 +15,14 @@ import torch
 
 from animatic import machine, pipeline
 from animatic.arena import Arenas
-from animatic.core import Action, Evict, Load, Phase, Placement, Plan, Run, Shot
+from animatic.core import Action, Component, Evict, Load, Phase, Placement, Plan, Run, Shot
 from animatic.engine import LocalEngine
 from animatic.errors import CapacityError
 from animatic.events import Failed, Notice, PhaseEnded, Step
 from animatic.history import History
 from animatic.models.base import Works
 from animatic.models.cogvideox import CogVideoX
+from animatic.place import Capacity, computing
 from animatic.plan import smallest
 from tests.cascades import Rig, shot, tiny_rig
 from tests.residents import outliving
@@ -174,6 +175,34 @@ def test_a_phase_that_needs_more_than_was_thought_is_planned_anew_once(
     assert [event for event in events if isinstance(event, Notice) and "planning anew" in event.text]
     results = [store.artifact(phase) for one in every for phase in (one.caption, one.still, one.frames)]
     assert [result.read() for result in results if result] == whole
+
+
+def test_seconds_of_computing_are_told_from_those_of_waiting() -> None:
+    blocks = (1 << 30,) * 10
+    component, streamed = Component("x.transformer", "x", sum(blocks), blocks=blocks), Placement(streamed=True)
+    capacity = Capacity(4 << 30, 0, 1 << 30, 1 << 34)
+    assert computing(200.0, component, streamed, 10, capacity) == 190.0, "the first block's second is not hidden"
+    assert computing(120.0, component, streamed, 10, capacity) is None, "ten seconds a pass are the disk's alone"
+    from_host = replace(streamed, source="host")
+    assert computing(100.0, component, from_host, 10, capacity) == pytest.approx(100 - 10 / 16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("disk_rate", "noted"), [(1e12, True), (1.0, False)])
+def test_a_run_that_waited_for_its_blocks_tells_nothing_of_its_computing(
+    rig: Rig, tmp_path: Path, disk_rate: float, noted: bool
+) -> None:
+    history = History(tmp_path / "h.json")
+    engine, store = rig.engine(history), rig.store(tmp_path / "store")
+    engine._budget = replace(engine._budget, capacity=replace(engine._budget.capacity, disk_rate=disk_rate))
+    one = pipeline.cascade(SHOTS[0], rig.models)
+    made = engine.plan([phase for phase in one.phases if phase.stage != "video"])
+    changed = Plan(tuple(streamed(0, "disk", 1)(action) for action in made.actions))
+    engine.check(changed)
+    list(engine.run(changed, store))
+    models = rig.models["image"].spec.identity
+    assert bool(history.runs(engine._budget.device, models, "image.denoise")) == noted
+    assert history.runs(engine._budget.device, models, "image.decode"), "it was not streamed"
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ from animatic.events import Event, Evicted, Failed, Loaded, Notice, PhaseBegun, 
 from animatic.lockstep import lockstep
 from animatic.models import family
 from animatic.models.base import Family, Made, Work, Works
-from animatic.place import Capacity, Demand
+from animatic.place import Capacity, Demand, computing
 from animatic.plan import plan
 from animatic.residency import Residency
 from animatic.spec import Models
@@ -382,10 +382,19 @@ class _Errand:
             "environment": self._engine.environment,
         }
         self._store.put(key, made.data, f".{phase.makes}{made.suffix}", facts, made.identity)
-        if meter.alone:
-            self._engine._estimator.note(phase, seconds, workspace)
+        if meter.alone and (computed := self._computed(phase, seconds)) is not None:
+            self._engine._estimator.note(phase, computed, workspace)
         taken = max(0, peak - self._floor)
         return PhaseEnded(phase.name, phase.shot.id, seconds, peak, taken=taken)
+
+    def _computed(self, phase: Phase, seconds: float) -> float | None:
+        """What of them would pass with everything in device memory, as demands are told; None: cannot be told."""
+        resident = self._residency.resident
+        streamed = next((one for one in phase.components if one in resident and resident[one].streamed), None)
+        if streamed is None:
+            return seconds
+        passes = self._engine.demand(phase).passes
+        return computing(seconds, streamed, resident[streamed], passes, self._engine.capacity)
 
 
 class _StageClock:

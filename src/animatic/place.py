@@ -19,6 +19,9 @@ GIB = 2**30
 AS_FAST = 1.01
 """How much longer a run may take that is called as fast as another."""
 
+HIDDEN = 1.25
+"""How much longer than its transfer a streamed run has to take for its seconds to be those of computing."""
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -197,13 +200,31 @@ class Ways:
 
     def _together(self, run: Run, total: Demand, component: Component, count: int, placement: Placement) -> Way:
         """With so many shots in lockstep. What one pass computes hides what passes, but for the first block."""
-        passed = sizes_of(component)[placement.resident][1]
-        rate = self._capacity.copy_rate if placement.source == "host" else self._capacity.disk_rate
+        passing, first = _pass(component, placement, self._capacity)
         passes = -(-len(run.phases) // count) * total.passes
-        first = max(component.blocks) if passed else 0
-        seconds = passes * (max(total.seconds / passes, passed / rate) + first / rate)
+        seconds = passes * (max(total.seconds / passes, passing) + first)
         workspace = total.workspace + (count - 1) * total.held
-        return Way(replace(run, lockstep=count), workspace, seconds, placement, passes * passed)
+        nbytes = passes * sizes_of(component)[placement.resident][1]
+        return Way(replace(run, lockstep=count), workspace, seconds, placement, nbytes)
+
+
+def computing(
+    seconds: float, component: Component, placement: Placement, passes: int, capacity: Capacity
+) -> float | None:
+    """Of the seconds that a run with a streamed component took, those that it would compute with everything there.
+
+    None where it waited for what passes: how long it computed meanwhile cannot be told.
+    """
+    passing, first = _pass(component, placement, capacity)
+    computed = seconds - passes * first
+    return computed if computed > HIDDEN * passes * passing else None
+
+
+def _pass(component: Component, placement: Placement, capacity: Capacity) -> tuple[float, float]:
+    """Seconds in which all that is streamed passes once, and in which its first block comes, which nothing hides."""
+    passed = sizes_of(component)[placement.resident][1]
+    rate = capacity.copy_rate if placement.source == "host" else capacity.disk_rate
+    return passed / rate, (max(component.blocks) if passed else 0) / rate
 
 
 def check(runs: Sequence[Run], totals: Sequence[Demand], capacity: Capacity) -> None:
