@@ -3,17 +3,19 @@
     python -m bench.pocket_quality --prompts 200
     python -m bench.pocket_quality --prompts 100 --given caption    # or still: which stage is to blame?
     python -m bench.pocket_quality --prompts 100 --trained          # wordings and combinations of the training
+    python -m bench.pocket_quality --pocket FOLDER                  # of one in the making (POCKET_FOLDER of run_all.sh)
 
 The prompts are of wordings that no training saw, and pair a subject with a colour, scene or movement that none showed.
 What is wanted of a clip is what its sentence states; what the sentence leaves open is taken from the caption, since the
 chat model was free to invent it. Prints a table and writes bench/results/pocket_quality.json (or _caption, _still,
-_trained).
+_trained, _FOLDER).
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -47,6 +49,7 @@ GATES = {
     "clip: camera": None,
 }
 LEAST_DB = 26.0
+FOLDERS = {"refine": "chat", "image": "image", "video": "video"}
 HARD = (("subject", "still: subject"), ("movement", "clip: clear in every frame"))
 CLEAR = 0.75
 """Of the perfect gain of a sticker (see oracle.Sighting). True clips keep 0.89 and more through the autoencoder; a
@@ -71,16 +74,25 @@ def asked(count: int, seed: int, held_out: bool) -> list[Asked]:
     return [Asked(*prompt(rng, held_out)) for _ in range(count)]
 
 
-def wish(one: Asked, seed: int, given: str, folder: Path) -> api.Wish:
+def own_preset(pocket: Path, config: Path) -> str:
+    """Of another pocket than the one that ships: a preset of the user whose configuration lies in `config`."""
+    path = config / "animatic" / "presets" / "another.toml"
+    path.parent.mkdir(parents=True)
+    repos = (f'[{stage}]\nrepo = "{(pocket / name).resolve()}"\n' for stage, name in FOLDERS.items())
+    path.write_text('extends = "pocket"\ntitle = "Another pocket"\n' + "".join(repos))
+    return path.stem
+
+
+def wish(one: Asked, seed: int, given: str, folder: Path, preset: str) -> api.Wish:
     """The wish for a sentence, with the true caption, or the true caption and still, in place of the first stages."""
     if given == "sentence":
-        return api.Wish(one.sentence, preset="pocket", seed=seed)
+        return api.Wish(one.sentence, preset=preset, seed=seed)
     caption = paragraph(one.scenario, np.random.default_rng(seed), 45)
     if given == "caption":
-        return api.Wish(one.sentence, preset="pocket", seed=seed, caption=caption)
+        return api.Wish(one.sentence, preset=preset, seed=seed, caption=caption)
     still = folder / f"{seed}.png"
     still.write_bytes(bitmap.png_bytes(world.still(one.scenario)))
-    return api.Wish(one.sentence, preset="pocket", seed=seed, caption=caption, image=still)
+    return api.Wish(one.sentence, preset=preset, seed=seed, caption=caption, image=still)
 
 
 def score(one: Asked, clip: Clip, given: str) -> dict[str, Any]:
@@ -155,13 +167,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--given", choices=("sentence", "caption", "still"), default="sentence")
     parser.add_argument("--trained", action="store_true", help="wordings and combinations of the training")
+    parser.add_argument("--pocket", type=Path, help="the folder of another pocket than the one that ships")
     parser.add_argument("--out", type=Path, help="keep the clips here")
     options = parser.parse_args()
-    out = options.out or Path(tempfile.mkdtemp(prefix="pocket-quality-"))
+    own = Path(tempfile.mkdtemp(prefix="pocket-quality-"))
+    out, preset = options.out or own / "out", "pocket"
+    if options.pocket:
+        os.environ["XDG_CONFIG_HOME"] = str(own)
+        preset = own_preset(options.pocket, own)
     out.mkdir(parents=True, exist_ok=True)
     questions = asked(options.prompts, options.seed, not options.trained)
     begun = time.monotonic()
-    wishes = [wish(one, seed, options.given, out) for seed, one in enumerate(questions)]
+    wishes = [wish(one, seed, options.given, out, preset) for seed, one in enumerate(questions)]
     made = {c.record["seed"]: c for c in api.run(api.prepare(wishes), out, out / "store") if isinstance(c, Clip)}
     seconds = time.monotonic() - begun
     scores = [score(one, made[seed], options.given) for seed, one in enumerate(questions)]
@@ -171,9 +188,16 @@ def main() -> None:
     for gate, row in hard.items():
         print(gate + ": " + ", ".join(f"{value} {share:.0%}" for value, share in row.items()))
     print(f"{len(scores)} clips in {seconds:.0f} s")
-    name = "pocket_quality" + f"_{options.given}" * (options.given != "sentence") + "_trained" * options.trained
-    command = f"python -m bench.pocket_quality --prompts {options.prompts} --seed {options.seed}"
-    command += f" --given {options.given}" * (options.given != "sentence") + " --trained" * options.trained
+    name, command = (
+        "pocket_quality",
+        f"python -m bench.pocket_quality --prompts {options.prompts} --seed {options.seed}",
+    )
+    if options.given != "sentence":
+        name, command = f"{name}_{options.given}", f"{command} --given {options.given}"
+    if options.trained:
+        name, command = f"{name}_trained", f"{command} --trained"
+    if options.pocket:
+        name, command = f"{name}_{options.pocket.name}", f"{command} --pocket {options.pocket.name}"
     report.write(name, command, {"seconds": round(seconds, 1), "table": table, "by": hard, "prompts": scores})
 
 
