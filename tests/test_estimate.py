@@ -69,3 +69,11 @@ def test_parts_of_a_transformer_have_load_times_of_their_own(tmp_path: Path) -> 
     whole, rest = (component(models["video"], "transformer", subset) for subset in ("whole", "rest"))
     one.note_load(rest, 2.0)
     assert one.load_seconds(rest) == 2.0 and one.load_seconds(whole) is None
+
+
+def test_what_was_measured_is_expected_at_once(tmp_path: Path) -> None:
+    phase, models = denoising()
+    one = estimator(models, History(tmp_path / "h.json"))
+    assert one.demand(phase).seconds != 1234.0
+    one.note(phase, 1234.0, None)
+    assert one.demand(phase).seconds == 1234.0

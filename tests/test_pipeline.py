@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from animatic import bitmap, pipeline
+from animatic import bitmap, pipeline, prompts
 from animatic.core import Shot
+from animatic.errors import OptionError
 from animatic.prepare import Wish, prepare
 from animatic.spec import Models
 
@@ -42,6 +43,12 @@ def test_a_system_prompt_that_nobody_reads_makes_no_difference(tmp_path: Path) -
     before = pipeline.signature(shot, models)
     file.write_text("Write {words} merry words.")
     assert pipeline.signature(shot, models) == before
+
+
+@pytest.mark.parametrize("text", ["You are a poet. " * 40, "nowhere.txt", "../prompts/pocket", "a\0b", "."])
+def test_what_names_no_system_prompt_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match="neither a packaged prompt nor a text file"):
+        prompts.system_prompt(text, 10)
 
 
 @pytest.mark.parametrize("stage", ["refine", "image"])

@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 import torch
 
-from animatic import machine, pipeline
+from animatic import machine, making, pipeline
 from animatic.arena import Arenas
 from animatic.core import Action, Component, Evict, Load, Phase, Placement, Plan, Run, Shot
 from animatic.engine import LocalEngine
 from animatic.errors import CapacityError
-from animatic.events import Failed, Notice, PhaseEnded, Step
+from animatic.events import Clip, Failed, Notice, PhaseEnded, Step
 from animatic.history import History
 from animatic.models.base import Works
 from animatic.models.cogvideox import CogVideoX
+from animatic.outputs import Outputs
 from animatic.place import Capacity, computing
 from animatic.plan import smallest
 from tests.cascades import Rig, shot, tiny_rig
@@ -210,6 +211,7 @@ def test_a_shot_that_runs_out_of_memory_and_fits_no_plan_stops_no_other(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     big, small = shot("big", video__num_frames=17), shot("small", video__num_frames=5)
+    alike = shot("big", seed=1, video__num_frames=17)  # The same options, in a mapping of its own.
     tight = replace(rig, accounted=int(least(rig, [big, small]) * 1.05))
     decode = CogVideoX.decode
 
@@ -220,12 +222,37 @@ def test_a_shot_that_runs_out_of_memory_and_fits_no_plan_stops_no_other(
 
     monkeypatch.setattr(CogVideoX, "decode", greedy)
     engine, store = tight.engine(), tight.store(tmp_path)
-    every = {one.prompt: pipeline.cascade(one, tight.models) for one in (big, small)}
-    made = engine.plan([phase for one in every.values() for phase in one.phases])
+    every = {one.prompt: pipeline.cascade(one, tight.models) for one in (alike, big, small)}
+    others = pipeline.cascade(alike, tight.models).phases
+    made = engine.plan([*others, *(phase for one in every.values() for phase in one.phases)])
     failures = [event for event in engine.run(made, store) if isinstance(event, Failed)]
-    assert [event.shot for event in failures] == [big.id]
+    assert {event.shot for event in failures} == {big.id, alike.id}
     assert "video.decode ran out of memory" in failures[0].text and "the budget is" in failures[0].text
     assert store.artifact(every["small"].frames) is not None and store.artifact(every["big"].frames) is None
+
+
+@pytest.mark.slow
+def test_later_rounds_of_shots_that_fit_no_plan_any_more_stop_no_other(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, later, small = (
+        shot("big", video__num_frames=17), shot("big", seed=1, video__num_frames=17), shot("small", video__num_frames=5)
+    )  # fmt: skip
+    tight = replace(rig, accounted=int(least(rig, [first, small]) * 1.05))
+    decode = CogVideoX.decode
+
+    def greedy(self: CogVideoX, parts: Any, works: Works) -> Any:
+        if works[0].phase.shot.prompt == "big":
+            raise torch.OutOfMemoryError("somebody else has the memory")
+        return decode(self, parts, works)
+
+    monkeypatch.setattr(CogVideoX, "decode", greedy)
+    monkeypatch.setattr(making, "ROUND", 1)
+    (tmp_path / "out").mkdir()
+    asked, store = [first, later, small], tight.store(tmp_path / "store")
+    told = list(making.run(asked, tight.models, tight.engine(), store, Outputs(tmp_path / "out")))
+    assert [event.shot for event in told if isinstance(event, Failed)] == [first.id, later.id]
+    assert [event.shot for event in told if isinstance(event, Clip)] == [small.id]
 
 
 @pytest.mark.slow

@@ -366,10 +366,19 @@ def test_a_webhook_may_be_written_in_capitals(client: TestClient) -> None:
     create(client, webhook_url="https://Hooks.Example:8443/done")
 
 
-def test_a_page_after_a_video_that_is_gone_is_none(client: TestClient) -> None:
-    video = create(client)
-    client.delete(f"/v1/videos/{video['id']}")
-    refused(client.get("/v1/videos", params={"after": video["id"]}), 404, "video_not_found", "after")
+def test_who_deletes_what_is_listed_goes_on_after_it(tmp_path: Path) -> None:
+    with desk_alone(tmp_path) as (client, _):
+        made = [create(client)["id"] for _ in range(5)]
+        seen: list[str] = []
+        page = {"has_more": True, "data": []}
+        while page["has_more"]:
+            after = {"after": seen[-1]} if seen else {}
+            page = client.get("/v1/videos", params={"limit": 2, **after}).json()
+            seen += [video["id"] for video in page["data"]]
+            for video in page["data"]:
+                client.delete(f"/v1/videos/{video['id']}")
+        assert seen == made[::-1]
+        refused(client.get("/v1/videos", params={"after": "video_never"}), 404, "video_not_found", "after")
 
 
 def test_a_data_folder_is_its_owners_alone(tmp_path: Path) -> None:

@@ -281,11 +281,13 @@ def test_a_dead_workers_leavings_go_with_their_jobs(tmp_path: Path) -> None:
     over, waiting = (jobs.add("ann", asked(f"boat {n}"), STATE) for n in (1, 2))
     jobs.cancel(over.id)
     (tmp_path / "work").mkdir()
+    names = [f"{{}}{suffix}" for suffix in (".mp4", ".png", "-card.png", "-still-1.png")]
     for job in (over, waiting):
-        (tmp_path / "work" / f"{job.id}-still-1.png").write_bytes(b"")
-    with working(tmp_path) as shop:
-        shop.completed(waiting)
-        assert not list((tmp_path / "work").glob(f"{over.id}*"))
+        for name in names:
+            (tmp_path / "work" / name.format(job.id)).write_bytes(b"")
+    Worker(Config("cpu", tmp_path, tmp_path / "store"), will := Will())._sweep()
+    assert not will.draining.is_set()
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {name.format(waiting.id) for name in names}
 
 
 def test_one_engine_serves_presets_of_the_same_models_and_no_others(home: Path) -> None:

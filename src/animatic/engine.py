@@ -43,10 +43,13 @@ _AGAIN = "also after planning anew: grant less with --memory, so that more is st
 _Name = tuple[Stage, str]
 """A model by its stage and identity."""
 
+_Kind = tuple[str, tuple[Any, ...]]
+
 
 class LocalEngine:
     """Runs the phases of these models on one device, within a budget.
 
+    estimator  what phases are expected to take; may be changed between runs
     warm    whether weights stay after a run, as far as there is room, for the next one: until `close`
     arenas  where copies of weights in main memory lie that other processes share; None: they are this engine's own
     """
@@ -65,7 +68,7 @@ class LocalEngine:
         here: dict[_Name, Any] = {(m.spec.stage, m.spec.identity): m for m in models.values() if m.folder is not None}
         self._device = device
         self._budget = budget
-        self._estimator = estimator
+        self.estimator = estimator
         self._folders: dict[_Name, Path] = {name: model.folder for name, model in here.items()}
         self._families = {name: family(m.spec.family)(m.spec, device.torch) for name, m in here.items()}
         self._residency = Residency(device, self._source, arenas=arenas)
@@ -98,11 +101,11 @@ class LocalEngine:
         return self._residency.device_bytes
 
     def demand(self, phase: Phase) -> Demand:
-        return self._estimator.demand(phase)
+        return self.estimator.demand(phase)
 
     def plan(self, phases: Sequence[Phase]) -> Plan:
         here = self._residency.resident
-        return plan(phases, self.capacity, self.demand, here, self._estimator.load_seconds, keep=self._warm)
+        return plan(phases, self.capacity, self.demand, here, self.estimator.load_seconds, keep=self._warm)
 
     def check(self, plan: Plan) -> None:
         """See that every component the plan loads is whole and of the right shape, reading headers only."""
@@ -144,7 +147,7 @@ class LocalEngine:
 
     def _carry_out(self, plan: Plan, job: _Job) -> Iterator[Event]:
         """Carry a plan out, and when memory runs out in it, a plan of what is left. What runs out again fails."""
-        run_out: set[tuple[str, int]] = set()
+        run_out: set[_Kind] = set()
         while True:
             errand = _Errand(self, plan, job)
             try:
@@ -241,11 +244,11 @@ class _Errand:
                     self._now = None
                     yield from self._stages.end(action)
 
-    def doing(self) -> set[tuple[str, int]]:
+    def doing(self) -> set[_Kind]:
         """The phases at work, by name and options: what memory ran out in, if it did."""
         if self._now is None:
-            return {("loading", 0)}
-        return {(work.phase.name, id(work.phase.shot.options)) for work in self._works}
+            return {("loading", ())}
+        return {_kind(work.phase) for work in self._works}
 
     def fail(self, why: str) -> Iterator[Failed]:
         """Give up the shots at work, and those of the same run that would need as much."""
@@ -253,7 +256,7 @@ class _Errand:
         if self._now is None:
             raise error
         doomed = self.doing()
-        lost = [one for one in self._now.phases if (one.name, id(one.shot.options)) in doomed]
+        lost = [one for one in self._now.phases if _kind(one) in doomed]
         if not lost:
             raise error
         for phase in lost:
@@ -274,7 +277,7 @@ class _Errand:
         expected = self._engine.demand(phases[0]).workspace
         workspace = int(MARGIN * max(held - self._residency.device_bytes, expected))
         for phase in phases:
-            self._engine._estimator.raise_workspace(phase, workspace)
+            self._engine.estimator.raise_workspace(phase, workspace)
         first = next(iter(str(error).splitlines()), "")
         return f"{self._now.name} ran out of memory at {held / 2**30:.1f} GiB ({first[:120]})"
 
@@ -284,7 +287,7 @@ class _Errand:
             for component, seconds in residency.wait([needed]):
                 # Of what is streamed, only a part was read.
                 if not residency.resident[component].streamed:
-                    self._engine._estimator.note_load(component, seconds)
+                    self._engine.estimator.note_load(component, seconds)
                 yield Loaded(component.name, component.nbytes, seconds)
 
     def _run(self, run: Run) -> Iterator[Event]:
@@ -383,7 +386,7 @@ class _Errand:
         }
         self._store.put(key, made.data, f".{phase.makes}{made.suffix}", facts, made.identity)
         if meter.alone and (computed := self._computed(phase, seconds)) is not None:
-            self._engine._estimator.note(phase, computed, workspace)
+            self._engine.estimator.note(phase, computed, workspace)
         taken = max(0, peak - self._floor)
         return PhaseEnded(phase.name, phase.shot.id, seconds, peak, taken=taken)
 
@@ -440,6 +443,11 @@ class _Meter:
         seconds = (time.perf_counter() - self._begun) * self._share
         peak = self._device.peak()
         return seconds, peak, None if self._blurred else max(0, peak - self._before)
+
+
+def _kind(phase: Phase) -> _Kind:
+    """Alike in phases that take the same."""
+    return phase.name, tuple(phase.shot.options.items())
 
 
 def _hit(phase: Phase) -> PhaseEnded:

@@ -94,6 +94,7 @@ class Estimator:
         if known.flops and not any(component.host for component in phase.components):
             sample = Sample(known.flops, known.passes, seconds, known.workspace if workspace is None else workspace)
             self._history.note_run(self._device, phase.recipe["model"], phase.name, sample)
+            self._known.clear()
 
     def note_load(self, component: Component, seconds: float) -> None:
         self._history.note_load(self._device, component_name(component), component.disk, seconds)

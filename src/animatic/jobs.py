@@ -54,6 +54,9 @@ CREATE INDEX IF NOT EXISTS jobs_by_worker ON jobs (worker) WHERE worker != '';
 CREATE UNIQUE INDEX IF NOT EXISTS jobs_by_token ON jobs (owner, token) WHERE token IS NOT NULL;
 CREATE TABLE IF NOT EXISTS removed (id TEXT PRIMARY KEY);
 CREATE TRIGGER IF NOT EXISTS job_removed AFTER DELETE ON jobs BEGIN INSERT OR IGNORE INTO removed VALUES (old.id); END;
+CREATE TABLE IF NOT EXISTS gone (id TEXT PRIMARY KEY, number INTEGER NOT NULL);
+CREATE TRIGGER IF NOT EXISTS job_gone AFTER DELETE ON jobs BEGIN
+    INSERT OR IGNORE INTO gone VALUES (old.id, old.number); DELETE FROM gone WHERE number < old.number - 100000; END;
 CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE, data TEXT);
 CREATE INDEX IF NOT EXISTS events_by_job ON events (job);
@@ -174,16 +177,29 @@ class Jobs:
         return _job(row) if row is not None and owner in (None, row["owner"]) else None
 
     def page(self, owner: str, kind: Kind, after: str | None, limit: int, newest_first: bool) -> tuple[list[Job], bool]:
-        """Up to `limit` jobs of an owner, those after the job `after`, and whether there are more."""
-        there = self.get(after, owner) if after else None
+        """Up to `limit` jobs of an owner, those after the job `after`, and whether there are more.
+
+        One that was removed still has its place: who removes what is listed goes on after it. Raises LookupError for
+        one that never was, or is another's.
+        """
+        place = self._place(after, owner) if after else None
         edge, way = ("<", "DESC") if newest_first else (">", "ASC")
         where, values = f"owner = ? AND kind = ? AND {THERE}", [owner, kind]
-        if there is not None:
-            where += f" AND number {edge} {there.number}"
+        if place is not None:
+            where += f" AND number {edge} {place}"
         found = self.database.rows.execute(
             f"SELECT * FROM jobs WHERE {where} ORDER BY number {way} LIMIT ?", (*values, limit + 1)
         ).fetchall()
         return [_job(row) for row in found[:limit]], len(found) > limit
+
+    def _place(self, name: str, owner: str) -> int:
+        row = self.database.rows.execute(
+            "SELECT number FROM jobs WHERE id = ? AND owner = ? UNION ALL SELECT number FROM gone WHERE id = ?",
+            (name, owner, name),
+        ).fetchone()
+        if row is None:
+            raise LookupError(name)
+        return int(row["number"])
 
     def cancel(self, name: str) -> None:
         """Stop a job. One that a worker has is stopped by it, within a step; any other at once."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from animatic import bitmap
 from animatic.core import Forecast, Phase, Plan, Shot
-from animatic.errors import OutputError, in_a_line
+from animatic.errors import CapacityError, OutputError, in_a_line
 from animatic.events import (
     Captioned,
     Event,
@@ -121,7 +121,11 @@ class _Making:
                 return
 
     def _carry_out(self, due: Sequence[Phase]) -> Iterator[Event]:
-        plan = self._engine.plan(due)
+        try:
+            plan = self._engine.plan(due)
+        except CapacityError as error:
+            yield from self._refused(due, error)
+            return
         self._engine.check(plan)
         goals = [one.goal(self._until) for one in self._waiting.values()]
         yield self._planned(plan)
@@ -135,6 +139,24 @@ class _Making:
             elif isinstance(event, PhaseEnded) and event.phase in MILESTONES:
                 yield from self._deliver(event.shot)
         self._drop_tables(plan)
+
+    def _refused(self, due: Sequence[Phase], together: CapacityError) -> Iterator[Event]:
+        """Give up the shots that fit no plan any more, after what was learnt: the others go on."""
+        kinds: dict[int, list[Phase]] = {}
+        for phase in due:
+            kinds.setdefault(id(phase.shot.options), []).append(phase)
+        refusals: dict[str, CapacityError] = {}
+        for phases in kinds.values():
+            try:
+                self._engine.plan(phases)
+            except CapacityError as error:
+                refusals |= {phase.shot.id: error for phase in phases}
+        if not refusals:
+            raise together
+        for one in [one for one in self._waiting.values() if one.shot.id in refusals]:
+            del self._waiting[id(one)]
+            why = refusals[one.shot.id]
+            yield Failed(one.shot.id, one.frames.name, in_a_line(why), why)
 
     def _planned(self, plan: Plan) -> Planned:
         names = [run.name for run in plan.runs]

@@ -103,9 +103,12 @@ class Settings(BaseModel):
         if not secret.startswith(WHSEC):
             return secret.encode()
         try:
-            return base64.b64decode(secret.removeprefix(WHSEC), validate=True)
+            key = base64.b64decode(secret.removeprefix(WHSEC), validate=True)
         except ValueError:
-            raise OptionError(f"webhook_secret: what follows {WHSEC} is not base64") from None
+            key = b""
+        if not key:
+            raise OptionError(f"webhook_secret: what follows {WHSEC} is not base64")
+        return key
 
 
 def settings(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None) -> Settings:

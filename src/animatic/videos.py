@@ -102,9 +102,10 @@ def _looking(made: FastAPI, service: Service) -> None:
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
         order: Literal["asc", "desc"] = "desc",
     ) -> VideoList:
-        if after and service.jobs.get(after, caller.id) is None:
-            raise WireError(404, "video_not_found", f"there is no video {after} to go on after: begin anew", "after")
-        found, more = service.jobs.page(caller.id, "video", after, limit, order == "desc")
+        try:
+            found, more = service.jobs.page(caller.id, "video", after, limit, order == "desc")
+        except LookupError:
+            raise WireError(404, "video_not_found", f"there is no video {after} to go on after", "after") from None
         data = [service.video(job) for job in found]
         return VideoList(data=data, first_id=data[0].id if data else None, last_id=data[-1].id if data else None,
                          has_more=more)  # fmt: skip

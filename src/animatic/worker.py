@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from animatic import machine, prepare, storage
+from animatic import files, machine, prepare, storage
 from animatic.arena import Arenas
 from animatic.attempt import Attempt
 from animatic.errors import AnimaticError, OutputError, in_a_line
@@ -132,6 +132,7 @@ class Engines:
                 one.models, device.here(), one.budget, one.estimator, warm=True, arenas=self._arenas
             )
             self._models = models
+        self._engine.estimator = one.estimator  # What is expected now, and of no job before what it ran out of.
         engine: Engine = self._engine
         return engine
 
@@ -187,10 +188,12 @@ class Worker:
 
     def _sweep(self) -> None:
         """Remove what dead workers left of jobs that nobody makes any more."""
-        for path in self._work.glob("*_*"):
-            job = self._jobs.get("_".join(re.split("[_-]", path.name)[:2]))
-            if job is None or job.over:
-                path.unlink(missing_ok=True)
+        files.sweep(self._work)
+        for path in self._work.iterdir():
+            if named := re.match(r"(?:video|image)_[0-9a-f]{24}", path.name):
+                job = self._jobs.get(named[0])
+                if job is None or job.over:
+                    path.unlink(missing_ok=True)
 
     def _size(self, models: str) -> int:
         """How many jobs of some models go together: several where that spares loading."""

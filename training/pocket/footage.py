@@ -6,6 +6,8 @@ Knows: which scenarios share their backgrounds. Must not know: models, torch.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
@@ -40,9 +42,21 @@ def filmed(scenarios: list[Scenario], frames: int | None = None, workers: int = 
     if workers == 1:
         yield from map(_film, chunks)
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _follow) as pool:
         for n in range(0, len(chunks), 8 * workers):  # not all at once: what is drawn waits in memory
             yield from pool.map(_film, chunks[n : n + 8 * workers])
+
+
+def _follow() -> None:
+    """End with the process that this one draws for, however that ends."""
+    asking = multiprocessing.parent_process()
+    assert asking is not None
+
+    def watch() -> None:
+        asking.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _film(chunk: tuple[list[Scenario], int]) -> Footage:

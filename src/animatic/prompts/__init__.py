@@ -12,10 +12,10 @@ _FOLDER = Path(__file__).parent
 def system_prompt(name: str, words: int) -> str:
     """The text of a packaged prompt, or of the user's own file when `name` is a path. Raises OptionError."""
     ours = _FOLDER / f"{name}.txt"
-    file = ours if ours.parent == _FOLDER and ours.is_file() else Path(name)
     try:
+        file = ours if ours.parent == _FOLDER and ours.is_file() else Path(name)
         text = file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):
         raise OptionError(
             f"refine.system_prompt = {name!r} is neither a packaged prompt nor a text file: {nearest(name, packaged())}"
         ) from None
