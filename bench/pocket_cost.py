@@ -20,7 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bench import report
+from bench import presets, report
 
 SENTENCE = "an orange rocket takes off into the night sky"
 OWN_SIZE = "144x96"
@@ -52,10 +52,7 @@ def preset(size: str, home: Path) -> str:
     config = home / "video" / "transformer" / "config.json"
     latents = {"sample_height": height // 8, "sample_width": width // 8}  # where its rotary positions end
     config.write_text(json.dumps(json.loads(config.read_text()) | latents))
-    path = home / "animatic" / "presets" / f"pocket-{size}.toml"
-    path.parent.mkdir(parents=True)
-    path.write_text(PRESET.format(width=width, height=height, video=home / "video"))
-    return path.stem
+    return presets.write(home, f"pocket-{size}", PRESET.format(width=width, height=height, video=home / "video"))
 
 
 def once(size: str) -> dict[str, Any]:

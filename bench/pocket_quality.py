@@ -28,7 +28,7 @@ import numpy as np
 from animatic import api, bitmap, media
 from animatic.events import Clip
 from animatic.metrics import psnr
-from bench import report
+from bench import presets, report
 from training.pocket import world
 from training.pocket.oracle import judge, judge_still
 from training.pocket.scenario import ATTRIBUTES, Scenario
@@ -76,11 +76,8 @@ def asked(count: int, seed: int, held_out: bool) -> list[Asked]:
 
 def own_preset(pocket: Path, config: Path) -> str:
     """Of another pocket than the one that ships: a preset of the user whose configuration lies in `config`."""
-    path = config / "animatic" / "presets" / "another.toml"
-    path.parent.mkdir(parents=True)
     repos = (f'[{stage}]\nrepo = "{(pocket / name).resolve()}"\n' for stage, name in FOLDERS.items())
-    path.write_text('extends = "pocket"\ntitle = "Another pocket"\n' + "".join(repos))
-    return path.stem
+    return presets.write(config, "another", 'extends = "pocket"\ntitle = "Another pocket"\n' + "".join(repos))
 
 
 def wish(one: Asked, seed: int, given: str, folder: Path, preset: str) -> api.Wish:
@@ -188,10 +185,8 @@ def main() -> None:
     for gate, row in hard.items():
         print(gate + ": " + ", ".join(f"{value} {share:.0%}" for value, share in row.items()))
     print(f"{len(scores)} clips in {seconds:.0f} s")
-    name, command = (
-        "pocket_quality",
-        f"python -m bench.pocket_quality --prompts {options.prompts} --seed {options.seed}",
-    )
+    name = "pocket_quality"
+    command = f"python -m bench.{name} --prompts {options.prompts} --seed {options.seed}"
     if options.given != "sentence":
         name, command = f"{name}_{options.given}", f"{command} --given {options.given}"
     if options.trained:

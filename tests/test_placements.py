@@ -206,21 +206,25 @@ def test_a_run_that_waited_for_its_blocks_tells_nothing_of_its_computing(
     assert history.runs(engine._budget.device, models, "image.decode"), "it was not streamed"
 
 
-@pytest.mark.slow
-def test_a_shot_that_runs_out_of_memory_and_fits_no_plan_stops_no_other(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    big, small = shot("big", video__num_frames=17), shot("small", video__num_frames=5)
-    alike = shot("big", seed=1, video__num_frames=17)  # The same options, in a mapping of its own.
-    tight = replace(rig, accounted=int(least(rig, [big, small]) * 1.05))
+@pytest.fixture
+def greedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding what is called big runs out of memory."""
     decode = CogVideoX.decode
 
-    def greedy(self: CogVideoX, parts: Any, works: Works) -> Any:
+    def decoded(self: CogVideoX, parts: Any, works: Works) -> Any:
         if works[0].phase.shot.prompt == "big":
             raise torch.OutOfMemoryError("somebody else has the memory")
         return decode(self, parts, works)
 
-    monkeypatch.setattr(CogVideoX, "decode", greedy)
+    monkeypatch.setattr(CogVideoX, "decode", decoded)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("greedy")
+def test_a_shot_that_runs_out_of_memory_and_fits_no_plan_stops_no_other(rig: Rig, tmp_path: Path) -> None:
+    big, small = shot("big", video__num_frames=17), shot("small", video__num_frames=5)
+    alike = shot("big", seed=1, video__num_frames=17)  # The same options, in a mapping of its own.
+    tight = replace(rig, accounted=int(least(rig, [big, small]) * 1.05))
     engine, store = tight.engine(), tight.store(tmp_path)
     every = {one.prompt: pipeline.cascade(one, tight.models) for one in (alike, big, small)}
     others = pipeline.cascade(alike, tight.models).phases
@@ -232,6 +236,7 @@ def test_a_shot_that_runs_out_of_memory_and_fits_no_plan_stops_no_other(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("greedy")
 def test_later_rounds_of_shots_that_fit_no_plan_any_more_stop_no_other(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,14 +244,6 @@ def test_later_rounds_of_shots_that_fit_no_plan_any_more_stop_no_other(
         shot("big", video__num_frames=17), shot("big", seed=1, video__num_frames=17), shot("small", video__num_frames=5)
     )  # fmt: skip
     tight = replace(rig, accounted=int(least(rig, [first, small]) * 1.05))
-    decode = CogVideoX.decode
-
-    def greedy(self: CogVideoX, parts: Any, works: Works) -> Any:
-        if works[0].phase.shot.prompt == "big":
-            raise torch.OutOfMemoryError("somebody else has the memory")
-        return decode(self, parts, works)
-
-    monkeypatch.setattr(CogVideoX, "decode", greedy)
     monkeypatch.setattr(making, "ROUND", 1)
     (tmp_path / "out").mkdir()
     asked, store = [first, later, small], tight.store(tmp_path / "store")

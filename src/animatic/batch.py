@@ -178,9 +178,8 @@ def _wish(row: Mapping[str, Any], defaults: Wish) -> Wish:
         stills = row["stills"]
         said["stills"] = len(stills) if isinstance(stills, list) else _number("stills", stills)
     if "pick" in row:
-        said["pick"] = (
-            "best" if row["pick"] == "best" else _number("pick", row["pick"], "a candidate's number, or best")
-        )
+        pick = row["pick"]
+        said["pick"] = pick if pick == "best" else _number("pick", pick, "a candidate's number, or best")
     chosen = {column: value for column, value in row.items() if column in NAMES}
     name = said.pop("id", "")
     if name and not _ID.fullmatch(name):

@@ -295,7 +295,7 @@ def show(
         if command:
             said = again.command(provenance.read(file))
             print(said)
-            if again.STILL in said:
+            if f"--image {again.STILL}" in said:
                 print(f"animatic: {again.STILL} stands for the still that was given", file=sys.stderr)
             continue
         shown = _clip(file) if media.is_mp4(file) else provenance.read(file)

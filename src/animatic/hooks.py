@@ -26,6 +26,9 @@ FIRST = 5.0
 AT_ONCE = 16
 """Hosts that are told at a time: one that does not answer keeps few others waiting."""
 
+# What an address may fail with, however it is written: one host's failure keeps no other from being told.
+_FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, OverflowError, ExceptionGroup)
+
 log = logging.getLogger("animatic.serve")
 
 
@@ -63,7 +66,7 @@ class Hooks:
             answer = await client.post(
                 str(job.commission.webhook), content=body, headers=self._headers(event["id"], body)
             )
-        except Exception as error:  # Whatever it is, it is this host's: others are to be told too.
+        except _FAILURES as error:
             log.warning("a webhook failed", extra={"fields": {"job": job.id, "error": type(error).__name__}})
             return False
         return answer.is_success

@@ -321,7 +321,9 @@ class _Production:
             return Sketched(shot, caption, options, stills, {"pick": picked})
         choice = {"pick": wish.pick or picked, "stills": wish.stills, "scorer": wish.scorer}
         usual = {"pick": 1, "stills": 1, "scorer": Wish.scorer}
-        return Sketched(shot, caption, options, (), {k: v for k, v in choice.items() if v != usual[k]})
+        return Sketched(
+            shot, caption, options, (), {name: value for name, value in choice.items() if value != usual[name]}
+        )
 
 
 class _Engine:
